@@ -1,0 +1,146 @@
+/**
+ * What the group commit of the embedded store is worth: the same jobs through admit, claim and finish, durable, 64 at a time, once with one
+ * transaction for all that arrive together and once with one transaction each.
+ */
+import { mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { pathToFileURL } from "node:url"
+import { Effect, Layer } from "effect"
+import { CreditLedger } from "../src/layers/CreditLedger.ts"
+import { Daemons } from "../src/layers/Daemons.ts"
+import { JobStore } from "../src/layers/JobStore.ts"
+import { Namespaces } from "../src/layers/Namespaces.ts"
+import * as SqliteClient from "../src/layers/sqlite/SqliteClient.ts"
+import * as SqliteState from "../src/layers/sqlite/SqliteState.ts"
+import { Credits, CREDITS_MAX } from "../src/schemas/Credits.ts"
+import type { Envelope } from "../src/schemas/Envelope.ts"
+import {
+  type DaemonId,
+  freshDaemonId,
+  freshEnvelopeId,
+  freshJobId,
+  freshNamespaceId,
+  type JobId,
+  KeyId,
+  type NamespaceId,
+  NodeId
+} from "../src/schemas/Ids.ts"
+import type { Job } from "../src/schemas/Job.ts"
+import { defaultRules } from "../src/schemas/Namespace.ts"
+
+export interface Measured {
+  readonly what: string
+  readonly value: string
+  readonly against: string
+}
+
+const CONCURRENCY = 64
+const JOBS_GROUPED = 4_000
+const JOBS_SINGLE = 800
+const OPERATIONS_PER_JOB = 3
+const AT = 1_700_000_000_000
+
+const jobOf = (id: JobId, namespaceId: NamespaceId): Job => ({
+  id,
+  namespaceId,
+  keyId: KeyId.make("key_bench"),
+  environment: "testnet",
+  endpoint: "chat",
+  mode: "stream",
+  model: "llama-3.1-8b-instruct",
+  priority: "normal",
+  constraints: {},
+  onNodeLoss: "continue",
+  outputTokensMax: 1024,
+  promptTokensMax: 512,
+  choices: 1,
+  reserved: Credits.make(3_584n),
+  quote: {
+    version: 1,
+    perPromptToken: Credits.make(1n),
+    perOutputToken: Credits.make(3n),
+    perRequest: Credits.make(0n)
+  },
+  failuresMax: 3,
+  clientTag: null,
+  configDigest: "0".repeat(64),
+  traceparent: null,
+  acceptedAt: AT,
+  deadlineAt: AT + 180_000
+})
+
+const envelope = (message: Envelope["message"]): Effect.Effect<Envelope> =>
+  Effect.map(freshEnvelopeId, (id) => ({
+    version: 1,
+    id,
+    message,
+    replyTo: null,
+    deadlineAt: null,
+    attempt: 0,
+    traceparent: null
+  }))
+
+const nodeId = NodeId.make(`0x${"ab".repeat(20)}`)
+
+const oneJob = Effect.fnUntraced(function* (namespaceId: NamespaceId, daemonId: DaemonId) {
+  const store = yield* JobStore
+  const jobId = yield* freshJobId
+  const job = jobOf(jobId, namespaceId)
+  const queued = yield* envelope({ _tag: "JobQueued", jobId, namespaceId })
+  yield* store.admit({ job, envelope: queued, idempotency: null, openJobsMax: 100_000 })
+  yield* store.claim({ jobId, daemonId, nodeId, epochSeen: 0, failures: 0, crashed: false, at: AT + 5 })
+  const finished = yield* envelope({ _tag: "JobFinished", jobId, state: "completed" })
+  const outcome = { state: "completed", charge: Credits.make(1_000n), code: null, nodeId } as const
+  const usage = { promptTokens: 100, outputTokens: 300 }
+  const done = yield* store.finish({ jobId, daemonId, epoch: 1, ...outcome, usage, envelope: finished, at: AT + 9 })
+  if (done._tag !== "Done") return yield* Effect.die(new Error(`the job ended ${done._tag}`))
+})
+
+/** Operations a second. */
+const throughput = (jobs: number) =>
+  Effect.gen(function* () {
+    const namespaceId = yield* freshNamespaceId
+    const daemonId = yield* freshDaemonId
+    const namespace = {
+      id: namespaceId,
+      name: "bench",
+      environment: "testnet",
+      rules: defaultRules,
+      createdAt: AT
+    } as const
+    yield* (yield* Namespaces).create(namespace)
+    yield* (yield* CreditLedger).grant({ namespaceId, amount: Credits.make(CREDITS_MAX), reference: "bench", at: AT })
+    yield* (yield* Daemons).join(daemonId, AT)
+    const each = () => oneJob(namespaceId, daemonId)
+    yield* Effect.forEach(Array.from({ length: CONCURRENCY }), each, { concurrency: CONCURRENCY, discard: true })
+    const started = performance.now()
+    yield* Effect.forEach(Array.from({ length: jobs }), each, { concurrency: CONCURRENCY, discard: true })
+    return (jobs * OPERATIONS_PER_JOB * 1000) / (performance.now() - started)
+  })
+
+const measure = async (jobs: number, batchMax?: number): Promise<number> => {
+  const folder = mkdtempSync(join(tmpdir(), "resultity-bench-"))
+  const client = SqliteClient.layer({ path: join(folder, "data.db"), ...(batchMax === undefined ? {} : { batchMax }) })
+  try {
+    return await Effect.runPromise(throughput(jobs).pipe(Effect.provide(Layer.provide(SqliteState.layer, client))))
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+const rate = (perSecond: number) => `${Math.round(perSecond).toLocaleString("en")}/s`
+
+export const run = async (): Promise<Array<Measured>> => {
+  const single = await measure(JOBS_SINGLE, 1)
+  const grouped = await measure(JOBS_GROUPED)
+  return [
+    {
+      what: `durable admit, claim and finish, mixed, ${CONCURRENCY} at a time`,
+      value: `${rate(grouped)} in groups`,
+      against: `${rate(single)} one by one (${(grouped / single).toFixed(1)} times)`
+    }
+  ]
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) console.table(await run())

@@ -1,0 +1,115 @@
+/**
+ * The choice of a node for one job: a bounded sample of the nodes with a free slot, judged by `policies/Eligibility`, ranked by
+ * `policies/NodeScore`, and taken atomically. Its cost grows with the sample, not with the fleet.
+ */
+import * as Effect from "effect/Effect"
+import type { Registry } from "../../kernel/Registry.ts"
+import type { Candidates, Leases } from "../../layers/Leases.ts"
+import type { LiveNodes } from "../../layers/LiveNodes.ts"
+import type { Outage } from "../../layers/Outage.ts"
+import type { Settings } from "../../layers/Settings.ts"
+import { exclusionOf } from "../../policies/Eligibility.ts"
+import { compareScored, scoreOf, type Scored } from "../../policies/NodeScore.ts"
+import type { LeaseToken, NodeId } from "../../schemas/Ids.ts"
+import type { Decision, Exclusion } from "../../schemas/NodeProfile.ts"
+import type { Wanting } from "./DispatchMessages.ts"
+
+/** What dispatch works with. */
+export interface DispatchHouse {
+  readonly registry: Registry["Service"]
+  readonly leases: Leases["Service"]
+  readonly live: LiveNodes["Service"]
+  readonly settings: Settings["Service"]
+}
+
+export type Choice =
+  | { readonly _tag: "Chosen"; readonly nodeId: NodeId; readonly decision: Decision }
+  /** Not now. */
+  | { readonly _tag: "None"; readonly decision: Decision }
+  /** Not with any node that is here. */
+  | { readonly _tag: "Never"; readonly code: string; readonly decision: Decision }
+
+/** Looked at first; when none of them will do and there are more, looked at then. */
+const SAMPLES = [16, 256]
+/** Candidates kept with the decision. */
+const TOLD_MAX = 8
+
+export const choose = (
+  house: DispatchHouse,
+  wanting: Wanting,
+  lease: { readonly token: LeaseToken; readonly expiresAt: number },
+  now: number
+): Effect.Effect<Choice, Outage> =>
+  Effect.gen(function* () {
+    const { job } = wanting
+    let judged: Judged | undefined
+    for (const sampleMax of SAMPLES) {
+      const query = { environment: job.environment, model: job.model, sampleMax, except: NOBODY, now }
+      const candidates = yield* house.leases.candidates(query)
+      judged = yield* judge(house, wanting, candidates, now)
+      for (const { nodeId } of judged.ranked) {
+        if (yield* house.leases.take({ ...lease, nodeId, jobId: job.id }, now)) {
+          return { _tag: "Chosen", nodeId, decision: decide(wanting, judged, nodeId, now) } as const
+        }
+      }
+      if (candidates.free <= candidates.nodes.length) break
+    }
+    const decision = decide(wanting, judged, null, now)
+    if (wanting.mustContinue && !(yield* anyContinues(house, wanting, now))) {
+      return { _tag: "Never", code: "no_continuation", decision } as const
+    }
+    return { _tag: "None", decision } as const
+  })
+
+const NOBODY: ReadonlySet<NodeId> = new Set()
+
+interface Judged {
+  readonly ranked: ReadonlyArray<Scored>
+  readonly excluded: Record<string, number>
+  readonly looked: number
+  readonly serving: number
+}
+
+/** A node that had the job gets it again only when no other one serves the model. */
+const judge = (house: DispatchHouse, wanting: Wanting, candidates: Candidates, now: number) =>
+  Effect.gen(function* () {
+    const { settings } = yield* house.settings.current
+    const { job, tried, mustContinue } = wanting
+    const context = {
+      now,
+      presenceMs: settings.presenceMs,
+      tried: tried.size < candidates.serving ? tried : NOBODY,
+      needsContinuation: mustContinue,
+      digests: null
+    }
+    const ranked: Array<Scored> = []
+    const excluded: Record<string, number> = {}
+    const exclude = (reason: Exclusion, count: number) => void (excluded[reason] = (excluded[reason] ?? 0) + count)
+    for (const node of candidates.nodes) {
+      const reason = exclusionOf(job, node, context)
+      if (reason === null) ranked.push({ nodeId: node.nodeId, score: scoreOf(node, job.model) })
+      else exclude(reason, 1)
+    }
+    if (candidates.serving > candidates.free) exclude("no_free_slot", candidates.serving - candidates.free)
+    ranked.sort(compareScored)
+    return { ranked, excluded, looked: candidates.nodes.length, serving: candidates.serving } satisfies Judged
+  })
+
+const decide = ({ attempt }: Wanting, judged: Judged | undefined, chosen: NodeId | null, at: number): Decision => ({
+  at,
+  attempt,
+  chosen,
+  candidates: (judged?.ranked ?? []).slice(0, TOLD_MAX).map(({ nodeId, score }) => ({ nodeId, score })),
+  excluded: judged?.excluded ?? {},
+  looked: judged?.looked ?? 0,
+  serving: judged?.serving ?? 0
+})
+
+/** Whether somebody who serves the model could go on from a prefix, busy or not; also true while nobody serves it at all. */
+const anyContinues = ({ live }: DispatchHouse, { job }: Wanting, now: number) =>
+  Effect.map(live.list(now), (nodes) => {
+    const served = nodes.flatMap(({ environment, models }) =>
+      environment === job.environment ? models.filter(({ name }) => name === job.model) : []
+    )
+    return served.length === 0 || served.some(({ canContinue }) => canContinue)
+  })

@@ -1,0 +1,312 @@
+/**
+ * The gate: prices a request, reserves its credits, writes its record and its row, and publishes it. After `admit` succeeded the job
+ * will end in exactly one terminal state, whatever dies. The checks before it (size, key, rate, schema) are the listener's.
+ */
+import { createHash } from "node:crypto"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Metric from "effect/Metric"
+import type * as Schema from "effect/Schema"
+import type { Admission as NewJob } from "../../layers/JobStore.ts"
+import { JobRecords } from "../../layers/JobRecords.ts"
+import { JobStore } from "../../layers/JobStore.ts"
+import * as Metrics from "../../layers/Metrics.ts"
+import { Outage, waitOut } from "../../layers/Outage.ts"
+import { Settings } from "../../layers/Settings.ts"
+import { Transport } from "../../layers/Transport.ts"
+import { quoteFor, reservation } from "../../policies/Pricing.ts"
+import { promptTokensMax } from "../../policies/PromptTokens.ts"
+import { canonicalJson } from "../../schemas/CanonicalJson.ts"
+import { zero } from "../../schemas/Credits.ts"
+import { ENVELOPE_VERSION, type Envelope, type Message } from "../../schemas/Envelope.ts"
+import { freshEnvelopeId, freshJobId } from "../../schemas/Ids.ts"
+import {
+  laneName,
+  laneOf,
+  type Constraints,
+  type Endpoint,
+  type Job,
+  type Mode,
+  type OnNodeLoss,
+  type Priority
+} from "../../schemas/Job.ts"
+import { RECORD_VERSION, type JobRecord, type WorkflowRef } from "../../schemas/JobRecord.ts"
+import type { JobRow } from "../../schemas/JobState.ts"
+import type { Caller } from "../../schemas/Namespace.ts"
+import type { SettingsVersion } from "../../schemas/RuntimeSettings.ts"
+import { refuse, type Refusal } from "../../schemas/Refusal.ts"
+import { ModelGate } from "./ModelGate.ts"
+import { OverloadGate } from "./OverloadGate.ts"
+import { Publisher } from "./Publisher.ts"
+
+/** A decoded, valid request. Null where the client said nothing. */
+export interface JobRequest {
+  readonly endpoint: Endpoint
+  readonly mode: Mode
+  /** As the client named it; may be an alias. */
+  readonly model: string
+  /** What the client sent, unchanged. */
+  readonly request: Schema.Json
+  /** What the runtime is to be sent, without our extension; the model is filled in here. */
+  readonly body: Schema.JsonObject
+  readonly outputTokensMax: number | null
+  /** `n`, or the number of embeddings inputs. */
+  readonly choices: number
+  readonly priority: Priority | null
+  readonly constraints: Constraints
+  readonly onNodeLoss: OnNodeLoss | null
+  readonly deadlineMs: number | null
+  readonly clientTag: string | null
+  readonly workflow: WorkflowRef | null
+  readonly idempotencyKey: string | null
+  readonly traceparent: string | null
+}
+
+export interface Admitted {
+  readonly row: JobRow
+  /** False: the idempotency key named this job already; its stream is the answer. */
+  readonly created: boolean
+}
+
+export class Admission extends Context.Service<
+  Admission,
+  {
+    /** Refused: `model_not_found`, `forbidden`, `model_unavailable`, `insufficient_credits`, `overloaded`, `idempotency_mismatch`, `invalid_request`. */
+    readonly admit: (caller: Caller, request: JobRequest) => Effect.Effect<Admitted, Refusal | Outage>
+  }
+>()("resultity/actors/job/Admission") {
+  static readonly layer = Layer.effect(
+    Admission,
+    Effect.gen(function* () {
+      const house = yield* makeHouse
+      return Admission.of({ admit: Effect.fn("Admission.admit")((caller, request) => admit(house, caller, request)) })
+    })
+  )
+}
+
+/** A deadline that a client may ask for, at most. */
+const DEADLINE_MAX_MS = 86_400_000
+
+type House = Effect.Success<typeof makeHouse>
+
+const makeHouse = Effect.gen(function* () {
+  return {
+    settings: yield* Settings,
+    store: yield* JobStore,
+    records: yield* JobRecords,
+    transport: yield* Transport,
+    publisher: yield* Publisher,
+    models: yield* ModelGate,
+    overload: yield* OverloadGate,
+    lanesOpened: new Set<string>()
+  }
+})
+
+const admit = Effect.fnUntraced(function* (house: House, caller: Caller, request: JobRequest) {
+  const version = yield* house.settings.current
+  const model = version.settings.aliases[request.model] ?? request.model
+  yield* house.models.check(caller.namespace.environment, model, request.endpoint)
+  yield* checkRights(caller, request)
+  yield* house.overload.check
+  const job = yield* makeJob(version, caller, request, model)
+  const envelope = yield* makeEnvelope(job, { _tag: "JobQueued", jobId: job.id, namespaceId: job.namespaceId })
+  const admitted = yield* store(house, caller, request, job, envelope)
+  if (admitted.created) {
+    yield* openLane(house, job)
+    house.publisher.offer({ target: { _tag: "Lane", lane: laneOf(job) }, envelope })
+    yield* Metric.update(Metric.withAttributes(Metrics.jobsAdmitted, { endpoint: job.endpoint }), 1)
+  }
+  return admitted
+})
+
+const checkRights = ({ namespace }: Caller, { priority, constraints }: JobRequest): Effect.Effect<void, Refusal> => {
+  if (priority === "test") {
+    return Effect.fail(refuse("forbidden", "Priority test is for the network's own jobs.", { param: "priority" }))
+  }
+  if (priority === "urgent" && !namespace.rules.urgent) {
+    const why = "This namespace may not ask for priority urgent. Ask its operator for the entitlement."
+    return Effect.fail(refuse("forbidden", why, { param: "priority" }))
+  }
+  if (constraints.subcloud !== undefined) {
+    const why = "This namespace is not authorised for that subcloud."
+    return Effect.fail(refuse("forbidden", why, { param: "subcloud" }))
+  }
+  return Effect.void
+}
+
+const makeJob = Effect.fnUntraced(function* (
+  { version, digest, settings }: SettingsVersion,
+  caller: Caller,
+  request: JobRequest,
+  model: string
+) {
+  const { endpoint, mode } = request
+  const each = request.outputTokensMax ?? settings.outputTokensDefault
+  const outputTokensMax = endpoint === "embeddings" ? 0 : each * request.choices
+  if (outputTokensMax > settings.outputTokensMax) {
+    const why = `max_tokens times n is ${outputTokensMax}; at most ${settings.outputTokensMax} are served.`
+    return yield* refuse("invalid_request", why, { param: "max_tokens" })
+  }
+  const quote = quoteFor(settings, version, model, endpoint)
+  const prompt = promptTokensMax(endpoint, request.body)
+  const now = yield* Clock.currentTimeMillis
+  const deadlineMs = Math.min(request.deadlineMs ?? settings.deadlineMs[mode], DEADLINE_MAX_MS)
+  const job: Job = {
+    id: yield* freshJobId,
+    namespaceId: caller.namespace.id,
+    keyId: caller.keyId,
+    environment: caller.namespace.environment,
+    endpoint,
+    mode,
+    model,
+    priority: request.priority ?? "normal",
+    constraints: request.constraints,
+    onNodeLoss: request.onNodeLoss ?? "continue",
+    outputTokensMax,
+    promptTokensMax: prompt,
+    choices: request.choices,
+    reserved: reservation(quote, prompt, outputTokensMax),
+    quote,
+    failuresMax: settings.failuresMax,
+    clientTag: request.clientTag,
+    configDigest: digest,
+    traceparent: request.traceparent,
+    acceptedAt: now,
+    deadlineAt: now + deadlineMs
+  }
+  return job
+})
+
+const makeEnvelope = (job: Job, message: Message): Effect.Effect<Envelope> =>
+  Effect.map(freshEnvelopeId, (id) => ({
+    version: ENVELOPE_VERSION,
+    id,
+    message,
+    replyTo: null,
+    deadlineAt: job.deadlineAt,
+    attempt: 0,
+    traceparent: job.traceparent
+  }))
+
+/**
+ * Document and row side by side. A refused row takes its document with it; a row whose document did not come is failed and refunded before
+ * the client hears of it, so that whoever tries again is not charged twice.
+ */
+const store = Effect.fnUntraced(function* (
+  house: House,
+  caller: Caller,
+  request: JobRequest,
+  job: Job,
+  envelope: Envelope
+) {
+  const admission: NewJob = {
+    job,
+    envelope,
+    idempotency: yield* idempotencyOf(house, request, job),
+    openJobsMax: caller.namespace.rules.openJobsMax
+  }
+  const [opened, admitted] = yield* Effect.all(
+    [Effect.result(house.records.open(makeRecord(job, request))), Effect.result(house.store.admit(admission))],
+    { concurrency: 2 }
+  )
+  if (admitted._tag === "Failure" || !admitted.success.created) {
+    yield* Effect.catch(house.records.discard(job.id), ({ during }) =>
+      Effect.logWarning("document without a row is left to the sweep", { jobId: job.id, during })
+    )
+  }
+  if (admitted._tag === "Failure") return yield* Effect.fail(admitted.failure)
+  if (opened._tag === "Failure" && admitted.success.created) {
+    yield* withdraw(house, admitted.success.row)
+    return yield* Effect.fail(opened.failure)
+  }
+  return admitted.success
+})
+
+const withdraw = (house: House, { job, epoch }: JobRow) =>
+  Effect.gen(function* () {
+    const envelope = yield* makeEnvelope(job, { _tag: "JobFinished", jobId: job.id, state: "failed" })
+    const at = yield* Clock.currentTimeMillis
+    yield* waitOut(
+      house.store.finish({
+        jobId: job.id,
+        daemonId: null,
+        epoch,
+        state: "failed",
+        charge: zero,
+        usage: { promptTokens: 0, outputTokens: 0 },
+        nodeId: null,
+        code: "record_unavailable",
+        envelope,
+        at
+      })
+    )
+  })
+
+const idempotencyOf = ({ settings }: House, { idempotencyKey, request, endpoint }: JobRequest, { acceptedAt }: Job) =>
+  Effect.map(settings.current, ({ settings: { idempotencyMs } }) =>
+    idempotencyKey === null
+      ? null
+      : {
+          key: idempotencyKey,
+          bodyHash: createHash("sha256").update(canonicalJson({ endpoint, request })).digest("hex"),
+          expiresAt: acceptedAt + idempotencyMs
+        }
+  )
+
+const makeRecord = (job: Job, request: JobRequest): JobRecord => ({
+  jobId: job.id,
+  version: RECORD_VERSION,
+  service: "cloud",
+  environment: job.environment,
+  namespaceId: job.namespaceId,
+  keyId: job.keyId,
+  clientTag: job.clientTag,
+  priority: job.priority,
+  constraints: job.constraints,
+  state: "queued",
+  errorCode: null,
+  createdAt: job.acceptedAt,
+  finishedAt: null,
+  input: {
+    endpoint: job.endpoint,
+    mode: job.mode,
+    model: job.model,
+    requestedModel: request.model,
+    request: request.request
+  },
+  routing: { nodeId: null, assignedAt: null, attempts: [], fallbacks: [], decisions: [] },
+  output: null,
+  evaluation: { failure: false, failures: [], lowConfidence: null, moderation: [] },
+  system: {
+    queueMs: null,
+    dispatchMs: null,
+    firstTokenMs: null,
+    totalMs: null,
+    retries: 0,
+    gpu: null,
+    configDigest: job.configDigest
+  },
+  cost: null,
+  workflow: request.workflow,
+  completeness: "open",
+  truncatedReason: null,
+  moments: [],
+  held: false
+})
+
+/** Daemons consume a lane from when they hear of it; one that was not heard of is found by their next look. */
+const openLane = (house: House, job: Job) =>
+  Effect.suspend(() => {
+    const lane = laneName(laneOf(job))
+    if (house.lanesOpened.has(lane)) return Effect.void
+    house.lanesOpened.add(lane)
+    return makeEnvelope(job, { _tag: "LaneOpened", lane }).pipe(
+      Effect.flatMap((envelope) => house.transport.publish({ _tag: "Topic", topic: "lane" }, envelope)),
+      Effect.catch((outage: Outage) => {
+        house.lanesOpened.delete(lane)
+        return Effect.logWarning("lane not announced", { lane, during: outage.during })
+      })
+    )
+  })

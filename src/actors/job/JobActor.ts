@@ -1,0 +1,310 @@
+/**
+ * One job from delivery to end. What it owns: the job's row (once claimed), its record, its feed. What ends it: the job's end, another
+ * owner, or a drain. It decides nothing itself: every message becomes a moment for `policies/JobMachine`, whose commands it performs.
+ */
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type { ActorContext, Behavior } from "../../kernel/Actor.ts"
+import type { Guarded } from "../../layers/JobStore.ts"
+import { Outage } from "../../layers/Outage.ts"
+import type { Delivery } from "../../layers/Transport.ts"
+import { leaseTokenOf, type JobId } from "../../schemas/Ids.ts"
+import type { JobRecord } from "../../schemas/JobRecord.ts"
+import { isTerminal, type JobRow } from "../../schemas/JobState.ts"
+import type { RuntimeSettings } from "../../schemas/RuntimeSettings.ts"
+import type { TokenEvent } from "../../schemas/TokenEvent.ts"
+import { initial } from "../../policies/JobMachine.ts"
+import { measureOutput, noOutput } from "../../policies/OutputTokens.ts"
+import type { JobActorState, JobHouse } from "./JobActorState.ts"
+import { announce, apply, perform } from "./JobCommands.ts"
+import { close, publish } from "./JobFeed.ts"
+import type { ClaimAnswer, JobMessage } from "./JobMessages.ts"
+import { onNodeHolds, onNodePieces, onNodeResult, onNodeResumed, storePieces } from "./JobPieces.ts"
+import { recordAgain } from "./Settlement.ts"
+
+export interface JobOptions {
+  readonly jobId: JobId
+  readonly delivery: Delivery | null
+  readonly settings: RuntimeSettings
+  /** The namespace's share of its lanes. */
+  readonly weight: number
+}
+
+/** Crashes of one actor without getting as far as a claim; then its job is poison. */
+const RESTARTS_MAX = 5
+
+/** Before asking a full dispatcher again. */
+const ROOM_FULL_PAUSE = "1 second"
+
+export const behavior = (house: JobHouse, options: JobOptions): Behavior<JobMessage, JobActorState | null> => ({
+  init: (self) => init(house, options, self),
+  receive: (state, message, self) => (state === null ? self.stop : Effect.as(receive(state, message), state))
+})
+
+/** Null, with the delivery done: there is nothing to act for. The message to itself ends the actor. */
+const init = Effect.fnUntraced(function* (house: JobHouse, options: JobOptions, self: ActorContext<JobMessage>) {
+  const { jobId, delivery } = options
+  const row = yield* house.store.get(jobId)
+  if (row === null || isTerminal(row.state)) {
+    if (row !== null) endFeed(house, row)
+    if (delivery !== null) yield* delivery.ack
+    self.self.tellUnsafe({ _tag: "EndedElsewhere" })
+    return null
+  }
+  const record = yield* house.records.get({ _tag: "Operator", by: `daemon/${house.daemonId}` }, jobId)
+  const durable = row.epoch === 0 ? [] : yield* house.traces.fence(jobId, row.epoch)
+  const state = makeState(house, options, self, row, record ?? missingRecord(row), durable)
+  yield* apply(state, {
+    _tag: "Started",
+    epoch: row.epoch,
+    attempt: row.attempt,
+    failures: row.failures,
+    last: state.feed.events.length,
+    tokens: measureOutput(state.feed.events).tokens,
+    adopting: row.state === "active",
+    nodeId: row.state === "active" ? row.nodeId : null,
+    lease: row.state === "active" && row.attempt > 0 ? leaseTokenOf(jobId, row.attempt) : null
+  })
+  if (record === null) yield* apply(state, { _tag: "Unservable", code: "record_missing" })
+  else if (self.restarts > RESTARTS_MAX) yield* apply(state, { _tag: "Unservable", code: "poison" })
+  return state
+})
+
+const endFeed = (house: JobHouse, row: JobRow) => {
+  const feed = house.feeds.find(row.job.id)
+  if (feed === undefined) return
+  close(feed, { row })
+  house.feeds.forget(feed)
+}
+
+const makeState = (
+  house: JobHouse,
+  { delivery, settings, weight }: JobOptions,
+  self: ActorContext<JobMessage>,
+  row: JobRow,
+  record: JobRecord,
+  durable: ReadonlyArray<TokenEvent>
+): JobActorState => {
+  const feed = house.feeds.open(row.job.id, row.job.namespaceId)
+  // What readers were shown stays, even where the store lacks it; what nobody saw gives way to what is stored.
+  if (durable.length > feed.published) feed.events.splice(0, feed.events.length, ...durable)
+  else feed.events.length = feed.published
+  publish(feed, durable.length)
+  return {
+    house,
+    self,
+    job: row.job,
+    settings,
+    weight,
+    record,
+    feed,
+    delivery,
+    row,
+    machine: initial({
+      onNodeLoss: row.job.onNodeLoss,
+      mustContinue: row.job.endpoint !== "embeddings",
+      failuresMax: row.job.failuresMax
+    }),
+    moments: [...record.moments],
+    routing: record.routing,
+    failures: record.evaluation.failures,
+    logs: [],
+    stored: durable.length,
+    storing: false,
+    tracesOut: false,
+    outputBytes: 0,
+    attempt: { firstSeq: 1, assignedAt: 0, firstTokenAt: null, hash: null, counted: noOutput },
+    result: null,
+    suspicious: false,
+    lastPieceAt: 0,
+    leasedAt: record.system.queueMs === null ? null : row.job.acceptedAt + record.system.queueMs,
+    firstTokenAt: record.system.firstTokenMs === null ? null : row.job.acceptedAt + record.system.firstTokenMs,
+    recordPending: false,
+    parting: []
+  }
+}
+
+/** Stands in for a document that never came, long enough to fail the job and say so. */
+const missingRecord = ({ job, state }: JobRow): JobRecord => ({
+  jobId: job.id,
+  version: 0,
+  service: "network",
+  environment: job.environment,
+  namespaceId: job.namespaceId,
+  keyId: job.keyId,
+  clientTag: job.clientTag,
+  priority: job.priority,
+  constraints: job.constraints,
+  state,
+  errorCode: null,
+  createdAt: job.acceptedAt,
+  finishedAt: null,
+  input: { endpoint: job.endpoint, mode: job.mode, model: job.model, requestedModel: job.model, request: null },
+  routing: { nodeId: null, assignedAt: null, attempts: [], fallbacks: [], decisions: [] },
+  output: null,
+  evaluation: { failure: false, failures: [], lowConfidence: null, moderation: [] },
+  system: {
+    queueMs: null,
+    dispatchMs: null,
+    firstTokenMs: null,
+    totalMs: null,
+    retries: 0,
+    gpu: null,
+    configDigest: job.configDigest
+  },
+  cost: null,
+  workflow: null,
+  completeness: "open",
+  truncatedReason: null,
+  moments: [],
+  held: false
+})
+
+const receive = (state: JobActorState, message: JobMessage): Effect.Effect<void, unknown> => {
+  switch (message._tag) {
+    case "NodePieces":
+      return onNodePieces(state, message)
+    case "PiecesStored":
+      return onPiecesStored(state, message.last, message.exit)
+    case "StoreAgain":
+      return storePieces(state)
+    case "NodeResult":
+      return onNodeResult(state, message)
+    case "NodeAccepted":
+      return isOurs(state, message) ? apply(state, { _tag: "Accepted" }) : Effect.void
+    case "NodeRejected":
+      return isOurs(state, message) ? apply(state, { _tag: "Rejected", code: message.code }) : Effect.void
+    case "NodeFailed":
+      return isOurs(state, message)
+        ? apply(state, { _tag: "AttemptFailed", code: message.code, fault: message.fault })
+        : Effect.void
+    case "NodeGone":
+      return isOurs(state, message) ? apply(state, { _tag: "NodeLost", code: message.code }) : Effect.void
+    case "NodeHolds":
+      return onNodeHolds(state, message)
+    case "NodeResumed":
+      return isOurs(state, message) ? onNodeResumed(state, message) : Effect.void
+    case "Leased":
+      return onLeased(state, message)
+    case "Unservable":
+      return state.machine.phase === "leasing" ? apply(state, { _tag: "Unservable", code: message.code }) : Effect.void
+    case "DispatcherRestarted":
+      return state.machine.phase === "leasing" ? wantAgain(state) : Effect.void
+    case "RoomFull":
+      return state.self.after("want", ROOM_FULL_PAUSE, { _tag: "DispatcherRestarted" })
+    case "Cancel":
+      return apply(state, { _tag: "CancelAsked", cause: message.cause })
+    case "Timer":
+      return onTimer(state, message.timer)
+    case "ClaimAnswered":
+      return Effect.flatMap(message.exit, (answer) => onClaimed(state, answer))
+    case "RecordAnswered":
+      return onRecorded(state, message.exit)
+    case "SettleAnswered":
+      return Effect.flatMap(message.exit, (guarded) => onSettled(state, guarded))
+    case "EndedElsewhere":
+      return onEndedElsewhere(state)
+    case "Drain":
+      return apply(state, { _tag: "Drained" })
+  }
+}
+
+const isOurs = ({ machine }: JobActorState, { nodeId, attempt }: { nodeId: string; attempt: number }) =>
+  machine.nodeId === nodeId && machine.attempt === attempt
+
+const onLeased = (state: JobActorState, { nodeId, lease, decision }: Extract<JobMessage, { _tag: "Leased" }>) =>
+  Effect.gen(function* () {
+    state.leasedAt ??= yield* Clock.currentTimeMillis
+    state.routing = { ...state.routing, decisions: [...state.routing.decisions, decision] }
+    yield* apply(state, { _tag: "Leased", nodeId, lease })
+  })
+
+const wantAgain = (state: JobActorState) => {
+  const { facts, last, tried } = state.machine
+  return perform(state, { _tag: "Lease", mustContinue: facts.mustContinue && last > 0, tried })
+}
+
+const onTimer = (state: JobActorState, timer: Extract<JobMessage, { _tag: "Timer" }>["timer"]) =>
+  Effect.gen(function* () {
+    if (timer === "idle") {
+      // Pieces do not wind the clock up one by one: it looks, when it rings, how long the silence really is.
+      const silence = (yield* Clock.currentTimeMillis) - state.lastPieceAt
+      if (silence < state.settings.idleMs) {
+        return yield* state.self.after("idle", state.settings.idleMs - silence, { _tag: "Timer", timer })
+      }
+    }
+    yield* apply(state, { _tag: "TimerFired", timer })
+  })
+
+const onClaimed = (state: JobActorState, { claimed, durable }: ClaimAnswer) =>
+  Effect.gen(function* () {
+    if (claimed._tag === "Refused") {
+      if (claimed.row !== null) state.row = claimed.row
+      return yield* apply(state, { _tag: "ClaimRefused", why: claimed.why })
+    }
+    const { row } = claimed
+    state.row = row
+    yield* apply(state, { _tag: "Claimed", epoch: row.epoch, attempt: row.attempt })
+    if (durable.length > state.feed.events.length) {
+      const news = durable.slice(state.feed.events.length)
+      state.feed.events.push(...news)
+      state.stored = durable.length
+      publish(state.feed, durable.length)
+      yield* apply(state, { _tag: "Tokens", last: durable.length, tokens: measureOutput(news).tokens })
+    }
+    if (row.crashes > state.settings.crashesMax) yield* apply(state, { _tag: "Unservable", code: "poison" })
+  })
+
+const onPiecesStored = (state: JobActorState, last: number, exit: Exit.Exit<boolean, Outage>) =>
+  Effect.gen(function* () {
+    state.storing = false
+    if (Exit.isFailure(exit)) {
+      if (!isOutage(exit.cause)) return yield* Effect.failCause(exit.cause)
+      state.tracesOut = true
+      publish(state.feed, state.feed.events.length)
+      return yield* state.self.after("store", 500, { _tag: "StoreAgain" })
+    }
+    // Another epoch writes this job's trace: its actor is the one to speak.
+    if (!exit.value) return yield* apply(state, { _tag: "Stale" })
+    state.stored = last
+    state.tracesOut = false
+    publish(state.feed, last)
+    yield* storePieces(state)
+  })
+
+const isOutage = (cause: Cause.Cause<unknown>) =>
+  cause.reasons.every((reason) => Cause.isFailReason(reason) && reason.error instanceof Outage)
+
+const onRecorded = (state: JobActorState, exit: Exit.Exit<boolean, Outage>) =>
+  Effect.gen(function* () {
+    const out = Exit.isFailure(exit)
+    if (out && !isOutage(exit.cause)) return yield* Effect.failCause(exit.cause)
+    if (state.parting.length > 0) {
+      if (out) return yield* recordAgain(state)
+      state.recordPending = false
+      const commands = state.parting
+      state.parting = []
+      for (const command of commands) yield* perform(state, command)
+      return
+    }
+    if (Exit.isSuccess(exit) && !exit.value) return yield* apply(state, { _tag: "Stale" })
+    state.recordPending = out
+    yield* apply(state, { _tag: "Recorded", pending: out })
+  })
+
+const onSettled = (state: JobActorState, guarded: Guarded) => {
+  if (guarded.row !== null) state.row = guarded.row
+  return apply(state, { _tag: guarded._tag === "Stale" ? "Stale" : "Settled" })
+}
+
+const onEndedElsewhere = (state: JobActorState) =>
+  Effect.gen(function* () {
+    const row = yield* state.house.store.get(state.job.id)
+    if (row === null || !isTerminal(row.state)) return
+    state.row = row
+    if (state.machine.phase === "recording" || state.machine.phase === "settling") return
+    announce(state)
+    yield* apply(state, { _tag: "Stale" })
+  })

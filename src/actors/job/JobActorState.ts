@@ -1,0 +1,93 @@
+/**
+ * What a job's actor holds while it lives, and the house around it. All of it can be had again from the deciding store, the record and the
+ * traces, so a crash loses nothing; the actor alone changes it.
+ */
+import type { DaemonId } from "../../schemas/Ids.ts"
+import type { Job } from "../../schemas/Job.ts"
+import type { JobMoment } from "../../schemas/JobMoment.ts"
+import type { Evaluation, JobRecord, LogEntry, Routing } from "../../schemas/JobRecord.ts"
+import type { JobRow } from "../../schemas/JobState.ts"
+import type { Gpu } from "../../schemas/NodeProfile.ts"
+import type { RuntimeSettings } from "../../schemas/RuntimeSettings.ts"
+import type { ActorContext } from "../../kernel/Actor.ts"
+import type { Registry } from "../../kernel/Registry.ts"
+import type { Incidents } from "../../layers/Incidents.ts"
+import type { JobRecords } from "../../layers/JobRecords.ts"
+import type { JobStore } from "../../layers/JobStore.ts"
+import type { Leases } from "../../layers/Leases.ts"
+import type { Logs } from "../../layers/Logs.ts"
+import type { PiecesHash } from "../../layers/Signatures.ts"
+import type { Traces } from "../../layers/Traces.ts"
+import type { Delivery } from "../../layers/Transport.ts"
+import type { JobCommand, JobMachine } from "../../policies/JobMachine.ts"
+import type { OutputCount } from "../../policies/OutputTokens.ts"
+import type { JobFeed, JobFeeds } from "./JobFeed.ts"
+import type { JobMessage } from "./JobMessages.ts"
+import type { Publisher } from "./Publisher.ts"
+
+/** What a job's actor works with. */
+export interface JobHouse {
+  readonly daemonId: DaemonId
+  readonly store: JobStore["Service"]
+  readonly records: JobRecords["Service"]
+  readonly traces: Traces["Service"]
+  readonly logs: Logs["Service"]
+  readonly leases: Leases["Service"]
+  readonly incidents: Incidents["Service"]
+  readonly registry: Registry["Service"]
+  readonly feeds: JobFeeds["Service"]
+  readonly publisher: Publisher["Service"]
+}
+
+/** The present attempt. */
+export interface AttemptProgress {
+  firstSeq: number
+  assignedAt: number
+  firstTokenAt: number | null
+  /** Over the pieces of this attempt; null when its beginning is not known (then no result can be checked). */
+  hash: PiecesHash | null
+  /** What the server counted in this attempt. */
+  counted: OutputCount
+}
+
+/** What the node's result brought, once it matched the pieces. */
+export interface AttemptResult {
+  readonly promptTokens: number
+  readonly outputTokens: number
+  readonly gpu: Gpu | null
+}
+
+export interface JobActorState {
+  readonly house: JobHouse
+  readonly self: ActorContext<JobMessage>
+  readonly job: Job
+  readonly settings: RuntimeSettings
+  readonly weight: number
+  readonly record: JobRecord
+  readonly feed: JobFeed
+  readonly delivery: Delivery | null
+  row: JobRow
+  machine: JobMachine
+  readonly moments: Array<{ readonly at: number; readonly moment: JobMoment }>
+  routing: Routing
+  failures: Evaluation["failures"]
+  logs: Array<LogEntry>
+  /** Pieces that survive the process. */
+  stored: number
+  storing: boolean
+  /** The trace store does not answer: readers are served without waiting for it. */
+  tracesOut: boolean
+  outputBytes: number
+  attempt: AttemptProgress
+  result: AttemptResult | null
+  suspicious: boolean
+  lastPieceAt: number
+  leasedAt: number | null
+  firstTokenAt: number | null
+  /** The job settled before its record could be written; what is left to do once it is. */
+  recordPending: boolean
+  parting: ReadonlyArray<JobCommand>
+}
+
+/** Text of one job's output, at most. */
+export const OUTPUT_BYTES_MAX = 16 * 1_048_576

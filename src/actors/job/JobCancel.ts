@@ -1,0 +1,106 @@
+/** Cancelling a job wherever it is: with its actor here, or in the queue, where nobody acts for it yet. Returns when the end is settled. */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import type { JobRecords } from "../../layers/JobRecords.ts"
+import type { JobStore } from "../../layers/JobStore.ts"
+import type { Registry } from "../../kernel/Registry.ts"
+import { jobAddress } from "../../schemas/Address.ts"
+import { zero } from "../../schemas/Credits.ts"
+import { ENVELOPE_VERSION } from "../../schemas/Envelope.ts"
+import { freshEnvelopeId } from "../../schemas/Ids.ts"
+import type { CancelCause } from "../../schemas/JobMoment.ts"
+import { isTerminal, type JobRow } from "../../schemas/JobState.ts"
+import { refuse } from "../../schemas/Refusal.ts"
+import { reader, type JobFeeds } from "./JobFeed.ts"
+import type { JobMessage } from "./JobMessages.ts"
+import type { Publisher } from "./Publisher.ts"
+
+export interface CancelHouse {
+  readonly store: JobStore["Service"]
+  readonly records: JobRecords["Service"]
+  readonly registry: Registry["Service"]
+  readonly feeds: JobFeeds["Service"]
+  readonly publisher: Publisher["Service"]
+}
+
+/** Looks again as often, when the job moved between a look and a guarded write. */
+const TRIES_MAX = 20
+
+export const cancelJob = (house: CancelHouse, row: JobRow, cause: CancelCause) =>
+  Effect.gen(function* () {
+    let seen = row
+    for (let tries = 0; tries < TRIES_MAX; tries++) {
+      if (seen.state === "cancelled") return seen
+      if (isTerminal(seen.state)) {
+        return yield* refuse("conflict", `The job has ended already, as ${seen.state}.`, { jobId: seen.job.id })
+      }
+      const ended = yield* hasActor(house, seen) ? askActor(house, seen, cause) : endWaiting(house, seen, cause)
+      if (ended) {
+        const after = yield* house.store.get(seen.job.id)
+        if (after !== null) seen = after
+        continue
+      }
+      yield* Effect.sleep("100 millis")
+      const after = yield* house.store.get(seen.job.id)
+      if (after !== null) seen = after
+    }
+    return yield* refuse("unavailable", "The job moves between daemons; cancel it again.", { retryAfterMs: 1000 })
+  })
+
+const hasActor = ({ registry }: CancelHouse, { job }: JobRow) => registry.find(jobAddress(job.id))._tag === "Some"
+
+/** Told, then followed to its end. */
+const askActor = ({ registry, feeds }: CancelHouse, { job }: JobRow, cause: CancelCause) =>
+  Effect.gen(function* () {
+    const feed = feeds.find(job.id)
+    const found = registry.find<JobMessage>(jobAddress(job.id))
+    if (feed === undefined || found._tag === "None") return false
+    if (!found.value.tellUnsafe({ _tag: "Cancel", cause })) return false
+    const { take } = reader(feed, feed.published)
+    while (true) {
+      const signals = yield* take
+      if (signals.some(({ _tag }) => _tag !== "Tokens")) return true
+    }
+  })
+
+/** Nobody acts for it: its record, then its row, guarded by the epoch that was seen. */
+const endWaiting = (house: CancelHouse, { job, epoch, state }: JobRow, cause: CancelCause) =>
+  Effect.gen(function* () {
+    if (state !== "queued") return false
+    const at = yield* Clock.currentTimeMillis
+    const envelope = {
+      version: ENVELOPE_VERSION,
+      id: yield* freshEnvelopeId,
+      message: { _tag: "JobFinished", jobId: job.id, state: "cancelled" },
+      replyTo: null,
+      deadlineAt: null,
+      attempt: 0,
+      traceparent: job.traceparent
+    } as const
+    yield* house.records.patch(
+      job.id,
+      {
+        state: "cancelled",
+        errorCode: cause,
+        finishedAt: at,
+        completeness: "truncated",
+        truncatedReason: cause,
+        cost: zero
+      },
+      true
+    )
+    const guarded = yield* house.store.finish({
+      jobId: job.id,
+      daemonId: null,
+      epoch,
+      state: "cancelled",
+      charge: zero,
+      usage: { promptTokens: 0, outputTokens: 0 },
+      nodeId: null,
+      code: cause,
+      envelope,
+      at
+    })
+    if (guarded._tag === "Done") house.publisher.offer({ target: { _tag: "Topic", topic: "job" }, envelope })
+    return guarded._tag !== "Stale"
+  })

@@ -1,0 +1,264 @@
+/** How a job's actor carries out what its machine decided. Stores are asked beside the mailbox, and their answers come back as messages. */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Random from "effect/Random"
+import type * as Schema from "effect/Schema"
+import { waitOut } from "../../layers/Outage.ts"
+import { piecesHash } from "../../layers/Signatures.ts"
+import { step, type JobCommand } from "../../policies/JobMachine.ts"
+import { noOutput } from "../../policies/OutputTokens.ts"
+import { backoffMs } from "../../policies/Retry.ts"
+import { DISPATCHER, nodeAddress } from "../../schemas/Address.ts"
+import { ENVELOPE_VERSION } from "../../schemas/Envelope.ts"
+import { freshEnvelopeId, type NodeId } from "../../schemas/Ids.ts"
+import type { JobMoment, JobTimer } from "../../schemas/JobMoment.ts"
+import { isTerminal } from "../../schemas/JobState.ts"
+import { textByChoice } from "../../schemas/TokenEvent.ts"
+import type { DispatchMessage } from "../dispatch/DispatchMessages.ts"
+import type { NodeMessage } from "../node/NodeMessages.ts"
+import type { JobActorState } from "./JobActorState.ts"
+import { close } from "./JobFeed.ts"
+import { noteAttemptClosed, noteAttemptOpened } from "./JobNotes.ts"
+import { record, recordAgain, recordProgress, settle } from "./Settlement.ts"
+
+/** Tells the machine, keeps the moment, performs what follows. Moments of arriving pieces add up to one. */
+export const apply = (state: JobActorState, moment: JobMoment): Effect.Effect<void, unknown> =>
+  Effect.gen(function* () {
+    const [machine, commands] = step(state.machine, moment)
+    state.machine = machine
+    const before = state.moments.at(-1)
+    const at = yield* Clock.currentTimeMillis
+    if (moment._tag === "Tokens" && before?.moment._tag === "Tokens") {
+      const tokens = before.moment.tokens + moment.tokens
+      state.moments[state.moments.length - 1] = { at: before.at, moment: { ...moment, tokens } }
+    } else state.moments.push({ at, moment })
+    for (const command of commands) yield* perform(state, command)
+  })
+
+export const perform = (state: JobActorState, command: JobCommand): Effect.Effect<void, unknown> => {
+  if (state.recordPending && isFarewell(command)) return partLater(state, command)
+  switch (command._tag) {
+    case "Lease":
+      return want(state, command.mustContinue, command.tried)
+    case "ForgetLease":
+      return Effect.sync(() => void tellDispatcher(state, { _tag: "Forget", jobId: state.job.id }))
+    case "Claim":
+      return claim(state, command.nodeId)
+    case "AckDelivery":
+      return state.delivery?.ack ?? Effect.void
+    case "NackDelivery":
+      return state.delivery?.nack ?? Effect.void
+    case "Assign":
+      return assign(state, command)
+    case "Reattach":
+      return reattach(state, command.nodeId, command.fromSeq)
+    case "StartTimer":
+      return startTimer(state, command.timer)
+    case "StopTimer":
+      return state.self.cancelAfter(command.timer)
+    case "CancelAttempt":
+      return toNode(state, command.nodeId, { _tag: "CancelAttempt", ...attemptOf(state), code: command.code })
+    case "ReleaseLease":
+      return state.self.fork(waitOut(state.house.leases.release(command.nodeId, command.lease)))
+    case "CloseAttempt":
+      return noteAttemptClosed(state, command.code, command.fault)
+    case "Penalise":
+      return toNode(state, command.nodeId, { _tag: "Penalise", jobId: state.job.id, code: command.code })
+    case "Forgive":
+      return Effect.sync(() => command.nodeIds.forEach((nodeId) => tellNode(state, nodeId, { _tag: "Forgive" })))
+    case "Praise":
+      return praise(state, command.nodeId)
+    case "Record":
+      return record(state, command.ending)
+    case "Settle":
+      return settle(state, command.ending, command.claimed)
+    case "AckNode":
+      return toNode(state, command.nodeId, { _tag: "SettleAttempt", ...attemptOf(state), status: command.status })
+    case "HandBack":
+      return handBack(state)
+    case "Announce":
+      return Effect.sync(() => announce(state))
+    case "Stop":
+      return state.self.stop
+  }
+}
+
+/** What waits until the record is written: the node keeps its result, and the actor stays, for that long. */
+const isFarewell = ({ _tag }: JobCommand) => _tag === "AckNode" || _tag === "Stop"
+
+const partLater = (state: JobActorState, command: JobCommand) => {
+  const first = state.parting.length === 0
+  state.parting = [...state.parting, command]
+  return first ? recordAgain(state) : Effect.void
+}
+
+export const tellNode = (state: JobActorState, nodeId: NodeId, message: NodeMessage): boolean => {
+  const found = state.house.registry.find<NodeMessage>(nodeAddress(nodeId))
+  return found._tag === "Some" && found.value.tellUnsafe(message)
+}
+
+const toNode = (state: JobActorState, nodeId: NodeId, message: NodeMessage) =>
+  Effect.sync(() => void tellNode(state, nodeId, message))
+
+const tellDispatcher = (state: JobActorState, message: DispatchMessage): boolean => {
+  const found = state.house.registry.find<DispatchMessage>(DISPATCHER)
+  return found._tag === "Some" && found.value.tellUnsafe(message)
+}
+
+const attemptOf = ({ job, machine }: JobActorState) => ({ jobId: job.id, attempt: machine.attempt })
+
+const want = (state: JobActorState, mustContinue: boolean, tried: ReadonlyArray<NodeId>) =>
+  Effect.suspend(() => {
+    const { job, settings } = state
+    const told = tellDispatcher(state, {
+      _tag: "Want",
+      wanting: {
+        job,
+        namespaceId: job.namespaceId,
+        weight: state.weight,
+        attempt: state.machine.attempt + 1,
+        mustContinue,
+        tried: new Set(tried),
+        leaseMs: settings.executionMs + settings.graceMs + settings.acceptMs
+      }
+    })
+    // The dispatcher is between two incarnations: it asks everybody again when it is back.
+    return told ? Effect.void : state.self.after("want", 200, { _tag: "DispatcherRestarted" })
+  })
+
+const claim = (state: JobActorState, nodeId: NodeId | null) => {
+  const { house, job, machine, row, self } = state
+  const { adopting, failures } = machine
+  const asked = Effect.gen(function* () {
+    const claimed = yield* waitOut(
+      house.store.claim({
+        jobId: job.id,
+        daemonId: house.daemonId,
+        nodeId,
+        epochSeen: row.epoch,
+        failures,
+        crashed: adopting,
+        at: yield* Clock.currentTimeMillis
+      })
+    )
+    const taken = adopting && claimed._tag === "Claimed"
+    return { claimed, durable: taken ? yield* waitOut(house.traces.fence(job.id, claimed.row.epoch)) : [] }
+  })
+  return self.fork(asked, (exit) => ({ _tag: "ClaimAnswered", exit }))
+}
+
+const assign = (state: JobActorState, command: Extract<JobCommand, { _tag: "Assign" }>) =>
+  Effect.gen(function* () {
+    const { job, feed, machine } = state
+    const { nodeId, lease, firstSeq } = command
+    const now = yield* Clock.currentTimeMillis
+    state.attempt = { firstSeq, assignedAt: now, firstTokenAt: null, hash: piecesHash(), counted: noOutput }
+    state.lastPieceAt = now
+    noteAttemptOpened(state, nodeId, now)
+    const told = tellNode(state, nodeId, {
+      _tag: "Assign",
+      assignment: {
+        jobId: job.id,
+        attempt: machine.attempt,
+        epoch: machine.epoch,
+        lease,
+        model: job.model,
+        endpoint: job.endpoint,
+        body: bodyOf(state),
+        firstSeq,
+        prefix: job.endpoint === "embeddings" ? [] : textByChoice(feed.events),
+        outputTokensMax: Math.max(1, job.outputTokensMax - machine.tokens),
+        deadlineMs: Math.max(1, Math.min(job.deadlineAt - now, state.settings.executionMs))
+      }
+    })
+    if (!told) return yield* apply(state, { _tag: "Rejected", code: "gone" })
+    yield* recordProgress(state)
+  })
+
+/** What the runtime is sent: the accepted request without our extension, under the resolved model's name, with a bound on its output. */
+const bodyOf = ({ record, job }: JobActorState): Schema.JsonObject => {
+  const { request } = record.input
+  const { resultity: _extension, ...body } = isFields(request) ? request : {}
+  const bounded = job.endpoint === "embeddings" || OUTPUT_BOUNDS.some((field) => typeof body[field] === "number")
+  const bound = bounded ? {} : { max_tokens: Math.ceil(job.outputTokensMax / Math.max(1, job.choices)) }
+  return { ...body, ...bound, model: job.model }
+}
+
+const OUTPUT_BOUNDS = ["max_tokens", "max_completion_tokens"]
+const isFields = (value: Schema.Json): value is Schema.JsonObject =>
+  typeof value === "object" && value !== null && !Array.isArray(value)
+
+const reattach = (state: JobActorState, nodeId: NodeId, fromSeq: number) =>
+  toNode(state, nodeId, { _tag: "Reattach", ...attemptOf(state), epoch: state.machine.epoch, fromSeq })
+
+/** Soonest that a deadline rings again when it rang while the row was being claimed. */
+const DEADLINE_AGAIN_MS = 50
+
+const startTimer = (state: JobActorState, timer: JobTimer) =>
+  Effect.gen(function* () {
+    const { settings, job, self, machine } = state
+    const left = job.deadlineAt - (yield* Clock.currentTimeMillis)
+    const after = (ms: number) => self.after(timer, ms, { _tag: "Timer", timer })
+    switch (timer) {
+      case "accept":
+        return yield* after(settings.acceptMs)
+      case "execution":
+        return yield* after(settings.executionMs)
+      case "idle":
+        return yield* after(settings.idleMs)
+      case "grace":
+        return yield* after(settings.graceMs)
+      case "backoff": {
+        const rules = { firstMs: settings.backoffMs, maxMs: settings.backoffMaxMs }
+        return yield* after(backoffMs(Math.max(1, machine.failures + machine.rejections), rules, yield* Random.next))
+      }
+      case "deadline":
+        return yield* after(Math.max(left, machine.phase === "claiming" ? DEADLINE_AGAIN_MS : 0))
+    }
+  })
+
+const praise = (state: JobActorState, nodeId: NodeId) =>
+  Effect.gen(function* () {
+    const { assignedAt, firstTokenAt, counted } = state.attempt
+    const now = yield* Clock.currentTimeMillis
+    const seconds = Math.max((now - (firstTokenAt ?? assignedAt)) / 1000, 0.001)
+    yield* noteAttemptClosed(state, "succeeded", "nobody")
+    yield* toNode(state, nodeId, {
+      _tag: "Praise",
+      firstTokenMs: (firstTokenAt ?? now) - assignedAt,
+      tokensPerSecond: counted.tokens / seconds
+    })
+  })
+
+const handBack = (state: JobActorState) =>
+  Effect.gen(function* () {
+    const { house, job, machine } = state
+    const at = yield* Clock.currentTimeMillis
+    yield* waitOut(
+      house.store.release({
+        jobId: job.id,
+        daemonId: house.daemonId,
+        epoch: machine.epoch,
+        runAt: at,
+        code: "drained",
+        envelope: {
+          version: ENVELOPE_VERSION,
+          id: yield* freshEnvelopeId,
+          message: { _tag: "JobQueued", jobId: job.id, namespaceId: job.namespaceId },
+          replyTo: null,
+          deadlineAt: job.deadlineAt,
+          attempt: machine.attempt,
+          traceparent: job.traceparent
+        },
+        at
+      })
+    )
+  })
+
+/** The last word to readers: the end, or that somebody else acts for the job from now on. */
+export const announce = (state: JobActorState): void => {
+  const { feed, row, house, moments } = state
+  const leaving = moments.at(-1)?.moment._tag === "Drained"
+  close(feed, isTerminal(row.state) ? { row } : leaving ? "left" : "moved")
+  house.feeds.forget(feed)
+}

@@ -1,0 +1,30 @@
+/** What a job's actor is told. Reports of nodes and answers of the dispatcher come in their own words. */
+import type * as Exit from "effect/Exit"
+import type { Claimed, Guarded } from "../../layers/JobStore.ts"
+import type { Outage } from "../../layers/Outage.ts"
+import type { CancelCause, JobTimer } from "../../schemas/JobMoment.ts"
+import type { TokenEvent } from "../../schemas/TokenEvent.ts"
+import type { DispatchAnswer } from "../dispatch/DispatchMessages.ts"
+import type { NodeReport } from "../node/NodeMessages.ts"
+
+/** With a claim that takes an attempt over: the pieces that are stored, now that no earlier owner can add to them. */
+export interface ClaimAnswer {
+  readonly claimed: Claimed
+  readonly durable: ReadonlyArray<TokenEvent>
+}
+
+export type JobMessage =
+  | NodeReport
+  | DispatchAnswer
+  | { readonly _tag: "Cancel"; readonly cause: CancelCause }
+  | { readonly _tag: "Timer"; readonly timer: JobTimer }
+  | { readonly _tag: "ClaimAnswered"; readonly exit: Exit.Exit<ClaimAnswer> }
+  /** A batch of pieces up to `last` was stored, or refused (`false`: another epoch writes now), or the store is out. */
+  | { readonly _tag: "PiecesStored"; readonly last: number; readonly exit: Exit.Exit<boolean, Outage> }
+  | { readonly _tag: "StoreAgain" }
+  /** The closing record was written, or refused (`false`: another epoch writes it), or its store is out. */
+  | { readonly _tag: "RecordAnswered"; readonly exit: Exit.Exit<boolean, Outage> }
+  | { readonly _tag: "SettleAnswered"; readonly exit: Exit.Exit<Guarded> }
+  /** The row was ended by somebody else. */
+  | { readonly _tag: "EndedElsewhere" }
+  | { readonly _tag: "Drain" }

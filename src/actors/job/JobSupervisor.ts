@@ -1,0 +1,127 @@
+/** The jobs of this daemon. A crash of one never touches another, and one that crashes again and again ends as poison by its own count. */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Metric from "effect/Metric"
+import { Registry } from "../../kernel/Registry.ts"
+import { DaemonConfig } from "../../layers/DaemonConfig.ts"
+import { Incidents } from "../../layers/Incidents.ts"
+import { JobRecords } from "../../layers/JobRecords.ts"
+import { JobStore } from "../../layers/JobStore.ts"
+import { Leases } from "../../layers/Leases.ts"
+import { Logs } from "../../layers/Logs.ts"
+import * as Metrics from "../../layers/Metrics.ts"
+import { Namespaces } from "../../layers/Namespaces.ts"
+import { Settings } from "../../layers/Settings.ts"
+import { Traces } from "../../layers/Traces.ts"
+import type { Delivery } from "../../layers/Transport.ts"
+import { jobAddress } from "../../schemas/Address.ts"
+import type { JobId, NamespaceId } from "../../schemas/Ids.ts"
+import { isOutage, Root } from "../Root.ts"
+import { behavior } from "./JobActor.ts"
+import type { JobHouse } from "./JobActorState.ts"
+import { JobFeeds } from "./JobFeed.ts"
+import type { JobMessage } from "./JobMessages.ts"
+import { Publisher } from "./Publisher.ts"
+
+/** Batches of pieces and other messages that may wait for one job. */
+const MAILBOX_MAX = 1024
+/** How long a namespace's weight is taken from memory. */
+const WEIGHT_FRESH_MS = 10_000
+
+export class JobSupervisor extends Context.Service<
+  JobSupervisor,
+  {
+    /** Afterwards the job has an actor here. A second delivery of a job that has one is done with at once. */
+    readonly start: (jobId: JobId, namespaceId: NamespaceId, delivery: Delivery | null) => Effect.Effect<void>
+    /** Jobs with an actor here. */
+    readonly size: Effect.Effect<number>
+    /** Tells every job to hand itself on; attempts under way stay with their nodes. Returns when all actors have ended. */
+    readonly drain: Effect.Effect<void>
+  }
+>()("resultity/actors/job/JobSupervisor") {
+  static readonly layer = Layer.effect(
+    JobSupervisor,
+    Effect.gen(function* () {
+      const house = yield* makeHouse
+      const settings = yield* Settings
+      const weightOf = yield* makeWeights
+      const root = yield* Root
+      const jobs = yield* root.startSupervisor({
+        address: "jobs",
+        strategy: "oneForOne",
+        intensity: 1000,
+        period: "10 seconds",
+        backoff: { first: "50 millis", max: "5 seconds" },
+        waitOut: isOutage
+      })
+      const start = Effect.fnUntraced(function* (jobId: JobId, namespaceId: NamespaceId, delivery: Delivery | null) {
+        const current = yield* settings.current
+        const weight = yield* weightOf(namespaceId)
+        yield* jobs
+          .start({
+            address: jobAddress(jobId),
+            kind: "job",
+            behavior: behavior(house, { jobId, delivery, settings: current.settings, weight }),
+            mailbox: { capacityMax: MAILBOX_MAX, whenFull: "refuse" },
+            restart: "transient",
+            drainMax: "2 seconds"
+          })
+          .pipe(Effect.catchTag("AlreadyStarted", () => delivery?.ack ?? Effect.void))
+      })
+      const size = Effect.map(jobs.children, (children) => children.length)
+      yield* Effect.forkScoped(
+        Effect.forever(
+          Effect.andThen(
+            Effect.flatMap(size, (count) => Metric.update(Metrics.jobsActive, count)),
+            Effect.sleep("1 second")
+          )
+        )
+      )
+      const drain = Effect.gen(function* () {
+        for (const address of yield* jobs.children) {
+          const found = house.registry.find<JobMessage>(address)
+          if (found._tag === "Some") found.value.tellUnsafe({ _tag: "Drain" })
+        }
+        yield* jobs.drain("5 seconds")
+      })
+      return JobSupervisor.of({ start, size, drain })
+    })
+  )
+}
+
+const makeHouse: Effect.Effect<
+  JobHouse,
+  never,
+  DaemonConfig | JobStore | JobRecords | Traces | Logs | Leases | Incidents | Registry | JobFeeds | Publisher
+> = Effect.gen(function* () {
+  const { daemonId } = yield* DaemonConfig
+  return {
+    daemonId,
+    store: yield* JobStore,
+    records: yield* JobRecords,
+    traces: yield* Traces,
+    logs: yield* Logs,
+    leases: yield* Leases,
+    incidents: yield* Incidents,
+    registry: yield* Registry,
+    feeds: yield* JobFeeds,
+    publisher: yield* Publisher
+  }
+})
+
+/** A weight that cannot be looked up now is 1: fairness may wait for a store, a job may not. */
+const makeWeights = Effect.gen(function* () {
+  const namespaces = yield* Namespaces
+  const known = new Map<NamespaceId, { readonly weight: number; readonly until: number }>()
+  return Effect.fnUntraced(function* (id: NamespaceId) {
+    const now = yield* Clock.currentTimeMillis
+    const fresh = known.get(id)
+    if (fresh !== undefined && fresh.until > now) return fresh.weight
+    const found = yield* Effect.catch(namespaces.get(id), () => Effect.succeed(null))
+    const weight = found?.rules.weight ?? 1
+    known.set(id, { weight, until: now + WEIGHT_FRESH_MS })
+    return weight
+  })
+})

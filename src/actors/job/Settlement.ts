@@ -1,0 +1,184 @@
+/**
+ * The end of a job in its two durable steps: the record first, then the row with its money. Both may be repeated; the second is guarded by
+ * the epoch, so only the actor that owns the job ends it. What is charged follows from what was produced: a failed job costs nothing.
+ */
+import { createHash } from "node:crypto"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Metric from "effect/Metric"
+import * as Schedule from "effect/Schedule"
+import * as Metrics from "../../layers/Metrics.ts"
+import { Outage, waitOut } from "../../layers/Outage.ts"
+import type { RecordPatch } from "../../layers/JobRecords.ts"
+import type { Ending } from "../../policies/JobMachine.ts"
+import { charge } from "../../policies/Pricing.ts"
+import { canonicalJson } from "../../schemas/CanonicalJson.ts"
+import { zero, type Credits } from "../../schemas/Credits.ts"
+import { ENVELOPE_VERSION, type Envelope } from "../../schemas/Envelope.ts"
+import { freshEnvelopeId } from "../../schemas/Ids.ts"
+import type { Usage } from "../../schemas/Job.ts"
+import type { Output, SystemMetrics } from "../../schemas/JobRecord.ts"
+import { joinChoices } from "../../schemas/OutputChoices.ts"
+import type { JobActorState } from "./JobActorState.ts"
+import { logEntry } from "./JobNotes.ts"
+
+/** How long a job waits for its record before it settles without it. */
+const RECORD_PATIENCE = "10 seconds"
+
+const recordPatience = Schedule.max([Schedule.spaced("250 millis"), Schedule.during(RECORD_PATIENCE)])
+
+/** What was used, and so what is owed: all of it when completed, what was produced when cancelled, nothing otherwise. */
+export const usageOf = (state: JobActorState, ending: Ending): Usage => {
+  const { machine, job, result } = state
+  if (ending.state === "completed" && result !== null) {
+    return { promptTokens: result.promptTokens, outputTokens: result.outputTokens }
+  }
+  if (ending.state !== "cancelled") return { promptTokens: 0, outputTokens: 0 }
+  return { promptTokens: 0, outputTokens: Math.min(machine.tokens, job.outputTokensMax) }
+}
+
+export const costOf = (state: JobActorState, ending: Ending): Credits => {
+  const { job } = state
+  const usage = usageOf(state, ending)
+  const owed = ending.state === "completed" || (ending.state === "cancelled" && usage.outputTokens > 0)
+  return owed ? charge(job.quote, usage, job.reserved) : zero
+}
+
+/** Writes the closing record; after some patience without an answer the job may settle first. */
+export const record = (state: JobActorState, ending: Ending): Effect.Effect<void> =>
+  state.self.fork(
+    Effect.retry(closeRecord(state, ending), { schedule: recordPatience, while: (error) => error instanceof Outage }),
+    (exit) => ({ _tag: "RecordAnswered", exit })
+  )
+
+/** The same for a job that has settled: for as long as it takes. */
+export const recordAgain = (state: JobActorState): Effect.Effect<void> => {
+  const { ending } = state.machine
+  return ending === null
+    ? Effect.void
+    : state.self.fork(waitOut(closeRecord(state, ending)), (exit) => ({ _tag: "RecordAnswered", exit }))
+}
+
+/** False: the job's trace is fenced against this epoch, so somebody else writes the record. */
+const closeRecord = (state: JobActorState, ending: Ending): Effect.Effect<boolean, Outage> =>
+  Effect.gen(function* () {
+    const { house, job, feed, machine } = state
+    const now = yield* Clock.currentTimeMillis
+    const rest = feed.events.slice(state.stored)
+    const { epoch, attempt } = machine
+    const joined = rest.length === 0 || (yield* house.traces.append({ jobId: job.id, epoch, attempt, events: rest }))
+    if (!joined) return false
+    const finished = logEntry(state, "execution", "finished", now, { state: ending.state, code: ending.code })
+    yield* Effect.all(
+      [house.records.patch(job.id, closing(state, ending, now), true), house.logs.append([...state.logs, finished])],
+      {
+        concurrency: 2,
+        discard: true
+      }
+    )
+    state.stored = feed.events.length
+    state.logs = []
+    return true
+  })
+
+const closing = (state: JobActorState, ending: Ending, now: number): RecordPatch => ({
+  state: ending.state,
+  errorCode: ending.code,
+  finishedAt: now,
+  routing: state.routing,
+  output: outputOf(state, ending, now),
+  evaluation: {
+    failure: state.failures.length > 0,
+    failures: state.failures,
+    lowConfidence: null,
+    moderation: []
+  },
+  system: systemOf(state, now),
+  cost: costOf(state, ending),
+  completeness: ending.state === "completed" ? "complete" : "truncated",
+  truncatedReason: ending.state === "completed" ? null : (ending.code ?? ending.state),
+  moments: state.moments
+})
+
+const outputOf = (state: JobActorState, ending: Ending, now: number): Output | null => {
+  const { feed, job } = state
+  if (feed.events.length === 0) return null
+  const choices = joinChoices(feed.events)
+  const { promptTokens, outputTokens } = usageOf(state, ending)
+  return {
+    kind: job.endpoint === "embeddings" ? "vector" : "text",
+    choices,
+    tokens: { prompt: promptTokens, completion: outputTokens, total: promptTokens + outputTokens },
+    latencyMs: now - job.acceptedAt,
+    sha256: createHash("sha256").update(canonicalJson(choices)).digest("hex")
+  }
+}
+
+const systemOf = (
+  { job, leasedAt, routing, firstTokenAt, result, record: opened }: JobActorState,
+  now: number
+): SystemMetrics => ({
+  queueMs: leasedAt === null ? null : leasedAt - job.acceptedAt,
+  dispatchMs: leasedAt === null || routing.assignedAt === null ? null : Math.max(0, routing.assignedAt - leasedAt),
+  firstTokenMs: firstTokenAt === null ? null : firstTokenAt - job.acceptedAt,
+  totalMs: now - job.acceptedAt,
+  retries: Math.max(0, routing.attempts.length - 1),
+  gpu: result?.gpu ?? null,
+  configDigest: opened.system.configDigest
+})
+
+/** Where the job stands, for whoever looks at it while it runs. Losing it loses nothing that is not written again at the end. */
+export const recordProgress = (state: JobActorState): Effect.Effect<void> => {
+  const { house, job, routing, moments } = state
+  const progress = Effect.gen(function* () {
+    const now = yield* Clock.currentTimeMillis
+    yield* house.records.patch(
+      job.id,
+      { state: "active", routing, system: { ...systemOf(state, now), totalMs: null }, moments: [...moments] },
+      false
+    )
+  })
+  return state.self.fork(
+    Effect.catch(progress, ({ during }) => Effect.logWarning("progress not recorded", { jobId: job.id, during }))
+  )
+}
+
+export const settle = (state: JobActorState, ending: Ending, claimed: boolean): Effect.Effect<void> => {
+  const { house, job, machine, self } = state
+  const settled = Effect.gen(function* () {
+    const at = yield* Clock.currentTimeMillis
+    const envelope = yield* finishedEnvelope(state, ending)
+    const guarded = yield* waitOut(
+      house.store.finish({
+        jobId: job.id,
+        daemonId: claimed ? house.daemonId : null,
+        epoch: machine.epoch,
+        state: ending.state,
+        charge: costOf(state, ending),
+        usage: usageOf(state, ending),
+        nodeId: machine.nodeId,
+        code: ending.code,
+        envelope,
+        at
+      })
+    )
+    if (guarded._tag === "Done") {
+      house.publisher.offer({ target: { _tag: "Topic", topic: "job" }, envelope })
+      yield* Metric.update(Metric.withAttributes(Metrics.jobsFinished, { state: ending.state }), 1)
+      yield* Metric.update(Metrics.totalMs, at - job.acceptedAt)
+    }
+    return guarded
+  })
+  return self.fork(settled, (exit) => ({ _tag: "SettleAnswered", exit }))
+}
+
+const finishedEnvelope = ({ job, machine }: JobActorState, ending: Ending): Effect.Effect<Envelope> =>
+  Effect.map(freshEnvelopeId, (id) => ({
+    version: ENVELOPE_VERSION,
+    id,
+    message: { _tag: "JobFinished", jobId: job.id, state: ending.state },
+    replyTo: null,
+    deadlineAt: null,
+    attempt: machine.attempt,
+    traceparent: job.traceparent
+  }))

@@ -1,0 +1,147 @@
+/**
+ * All sessions of nodes in this daemon, each with its node's actor. The listener hands every new socket to `serve`; operators hold nodes
+ * back and let them go here, so that the registry, the live copy, the actor and the audit agree.
+ */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Metric from "effect/Metric"
+import type { ActorRef } from "../../kernel/ActorRef.ts"
+import { Registry } from "../../kernel/Registry.ts"
+import { Catalog } from "../../layers/Catalog.ts"
+import { DaemonConfig } from "../../layers/DaemonConfig.ts"
+import { Incidents } from "../../layers/Incidents.ts"
+import { JobStore } from "../../layers/JobStore.ts"
+import { LiveNodes } from "../../layers/LiveNodes.ts"
+import * as Metrics from "../../layers/Metrics.ts"
+import { NodeRegistry } from "../../layers/NodeRegistry.ts"
+import type { Outage } from "../../layers/Outage.ts"
+import { Settings } from "../../layers/Settings.ts"
+import { nodeAddress } from "../../schemas/Address.ts"
+import type { NodeId } from "../../schemas/Ids.ts"
+import type { NodeRow, Restriction, RestrictionKind } from "../../schemas/NodeProfile.ts"
+import { refuse, type Refusal } from "../../schemas/Refusal.ts"
+import { isOutage, Root } from "../Root.ts"
+import { serve } from "./AgentSession.ts"
+import { behavior } from "./NodeActor.ts"
+import type { NodeHouse } from "./NodeActorState.ts"
+import type { NodeMessage } from "./NodeMessages.ts"
+
+/** Batches of frames and other messages that may wait for one node. */
+const MAILBOX_MAX = 4096
+
+/** A WebSocket as the session sees it. */
+export interface AgentSocket {
+  /** Text frames, as they come; null when the peer is gone. A binary or oversized frame never reaches it. */
+  readonly receive: Effect.Effect<ReadonlyArray<string> | null>
+  /** Queues a text frame; false when more than the bound waits to be written, or the socket is closed. */
+  readonly send: (text: string) => boolean
+  readonly close: (code: number, reason: string) => Effect.Effect<void>
+  /** Of the peer, for limits and logs. */
+  readonly address: string
+}
+
+export class NodeSupervisor extends Context.Service<
+  NodeSupervisor,
+  {
+    /** Serves one agent from handshake to end; returns when the session is over, and never fails. */
+    readonly serve: (socket: AgentSocket) => Effect.Effect<void>
+    /** Refused with `not_found`. */
+    readonly restrict: (nodeId: NodeId, restriction: Restriction) => Effect.Effect<NodeRow, Refusal | Outage>
+    readonly lift: (nodeId: NodeId, kind: RestrictionKind, by: string) => Effect.Effect<NodeRow, Refusal | Outage>
+    /** Finish what runs, take nothing new. Refused with `not_found` when the node has no session. */
+    readonly drain: (nodeId: NodeId) => Effect.Effect<void, Refusal | Outage>
+  }
+>()("resultity/actors/node/NodeSupervisor") {
+  static readonly layer = Layer.effect(
+    NodeSupervisor,
+    Effect.gen(function* () {
+      const house = yield* makeHouse
+      const { environment } = yield* DaemonConfig
+      const actorOf = yield* makeActors(house)
+      const sessionHouse = {
+        daemonId: house.daemonId,
+        environment,
+        nodes: house.nodes,
+        settings: house.settings,
+        actorOf
+      }
+      const tell = (nodeId: NodeId, message: NodeMessage): boolean => {
+        const found = house.registry.find<NodeMessage>(nodeAddress(nodeId))
+        return found._tag === "Some" && found.value.tellUnsafe(message)
+      }
+      const told = (row: NodeRow) =>
+        Effect.as(
+          Effect.sync(() => tell(row.nodeId, { _tag: "RestrictionsChanged" })),
+          row
+        )
+      let sessions = 0
+      const count = (change: number) =>
+        Effect.suspend(() => Metric.update(Metrics.nodesConnected, (sessions += change)))
+      return NodeSupervisor.of({
+        serve: (socket) => Effect.andThen(count(1), serve(sessionHouse, socket)).pipe(Effect.ensuring(count(-1))),
+        restrict: Effect.fn("NodeSupervisor.restrict")((nodeId, restriction) =>
+          Effect.flatMap(house.nodes.restrict(nodeId, restriction), told)
+        ),
+        lift: Effect.fn("NodeSupervisor.lift")(function* (nodeId, kind, by) {
+          return yield* told(yield* house.nodes.lift(nodeId, kind, by, yield* Clock.currentTimeMillis))
+        }),
+        drain: (nodeId) =>
+          Effect.suspend(() =>
+            tell(nodeId, { _tag: "DrainAsked" })
+              ? Effect.void
+              : Effect.fail(refuse("not_found", "The node is not connected here.", { param: "id" }))
+          )
+      })
+    })
+  )
+}
+
+const makeHouse: Effect.Effect<
+  NodeHouse,
+  never,
+  DaemonConfig | Registry | NodeRegistry | LiveNodes | JobStore | Settings | Catalog | Incidents
+> = Effect.gen(function* () {
+  return {
+    daemonId: (yield* DaemonConfig).daemonId,
+    registry: yield* Registry,
+    nodes: yield* NodeRegistry,
+    live: yield* LiveNodes,
+    store: yield* JobStore,
+    settings: yield* Settings,
+    catalog: yield* Catalog,
+    incidents: yield* Incidents
+  }
+})
+
+/** The actor of a node, started on its first session here. */
+const makeActors = Effect.fnUntraced(function* (house: NodeHouse) {
+  const root = yield* Root
+  const nodes = yield* root.startSupervisor({
+    address: "nodes",
+    strategy: "oneForOne",
+    intensity: 1000,
+    period: "10 seconds",
+    backoff: { first: "50 millis", max: "5 seconds" },
+    waitOut: isOutage
+  })
+  const find = (row: NodeRow) => house.registry.find<NodeMessage>(nodeAddress(row.nodeId))
+  return (row: NodeRow): Effect.Effect<ActorRef<NodeMessage>> =>
+    Effect.suspend(() => {
+      const found = find(row)
+      if (found._tag === "Some") return Effect.succeed(found.value)
+      return nodes
+        .start({
+          address: nodeAddress(row.nodeId),
+          kind: "node",
+          behavior: behavior(house, row),
+          mailbox: { capacityMax: MAILBOX_MAX, whenFull: "refuse" },
+          restart: "transient"
+        })
+        .pipe(
+          Effect.catchTag("AlreadyStarted", () => Effect.suspend(() => Effect.fromOption(find(row)))),
+          Effect.orDie
+        )
+    })
+})

@@ -1,0 +1,109 @@
+/**
+ * Finds out which daemons died and publishes their jobs again; and publishes again what waits in the deciding store while the broker knows
+ * nothing of it (it was wiped, or restarted with an empty memory). The claim takes care of what was published needlessly.
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Metric from "effect/Metric"
+import type { Daemons } from "../../layers/Daemons.ts"
+import type { JobSurvey } from "../../layers/JobStore.ts"
+import * as Metrics from "../../layers/Metrics.ts"
+import type { Outbox } from "../../layers/Outbox.ts"
+import type { Transport } from "../../layers/Transport.ts"
+import { ENVELOPE_VERSION, type Envelope } from "../../schemas/Envelope.ts"
+import { freshEnvelopeId, type JobId } from "../../schemas/Ids.ts"
+import { laneName, laneOf } from "../../schemas/Job.ts"
+import type { JobRow } from "../../schemas/JobState.ts"
+import type { Options } from "./Sweeper.ts"
+
+/** A daemon that has not beaten for this long hangs. */
+const SILENCE_MAX_MS = 10_000
+/** A row this young may be on its way. */
+const WAITING_MIN_MS = 1500
+/** What was published again is left alone for as long. */
+const AGAIN_AFTER_MS = 15_000
+const AT_ONCE = 32
+
+export interface ReaperHouse {
+  readonly daemons: Daemons["Service"]
+  readonly survey: JobSurvey["Service"]
+  readonly outbox: Outbox["Service"]
+  readonly transport: Transport["Service"]
+}
+
+export const make = (house: ReaperHouse): Options => {
+  const published = new Map<JobId, number>()
+  return {
+    name: "owner-reaper",
+    everyMs: 1000,
+    batchMax: 500,
+    sweepBatch: (watermark, max, dryRun) =>
+      Effect.gen(function* () {
+        const now = yield* Clock.currentTimeMillis
+        for (const [jobId, at] of published) if (now - at > AGAIN_AFTER_MS) published.delete(jobId)
+        const dead = dryRun ? [] : yield* house.daemons.bury(now - SILENCE_MAX_MS)
+        const orphans = yield* house.survey.orphans(max)
+        const lost = yield* lostRows(house, now, max)
+        const rows = [...orphans, ...lost].filter(({ job }) => !published.has(job.id))
+        const detail = { dead: [...dead], orphans: orphans.length, lost: lost.length }
+        if (!dryRun) {
+          yield* Effect.forEach(rows, (row) => publishAgain(house, row), { concurrency: AT_ONCE, discard: true })
+          for (const { job } of rows) published.set(job.id, now)
+          if (rows.length > 0) yield* Metric.update(Metrics.repairs, rows.length)
+        }
+        return { taken: rows.length, watermark, detail }
+      })
+  }
+}
+
+/** Waiting rows of lanes in which the broker has fewer messages than the store has rows. */
+const lostRows = (house: ReaperHouse, now: number, max: number) =>
+  Effect.gen(function* () {
+    const before = now - WAITING_MIN_MS
+    const waiting = yield* house.survey.lanes
+    if (waiting.length === 0) return []
+    const depths = new Map(
+      (yield* house.transport.depths).map(({ name, ready, unacknowledged }) => [name, ready + unacknowledged])
+    )
+    const short = new Set(
+      waiting
+        .filter(({ lane, waiting: rows, oldestAt }) => oldestAt < before && (depths.get(laneName(lane)) ?? 0) < rows)
+        .map(({ lane }) => laneName(lane))
+    )
+    if (short.size === 0) return []
+    const rows: Array<JobRow> = []
+    let after: JobId | null = null
+    while (rows.length < max) {
+      const page: ReadonlyArray<JobRow> = yield* house.survey.waiting(before, after, max)
+      rows.push(...page.filter(({ job }) => short.has(laneName(laneOf(job)))))
+      after = page.at(-1)?.job.id ?? after
+      if (page.length < max) break
+    }
+    return rows.slice(0, max)
+  })
+
+/** Into the outbox first: if we die in between, the relay finds it there. */
+const publishAgain = ({ outbox, transport }: ReaperHouse, { job, attempt }: JobRow) =>
+  Effect.gen(function* () {
+    const id = yield* freshEnvelopeId
+    const createdAt = yield* Clock.currentTimeMillis
+    const target = { _tag: "Lane", lane: laneOf(job) } as const
+    const envelope: Envelope = {
+      version: ENVELOPE_VERSION,
+      id,
+      message: { _tag: "JobQueued", jobId: job.id, namespaceId: job.namespaceId },
+      replyTo: null,
+      deadlineAt: job.deadlineAt,
+      attempt,
+      traceparent: job.traceparent
+    }
+    yield* outbox.add([{ id, target, envelope, createdAt }])
+    yield* transport.publish(target, envelope)
+    yield* outbox.sent([id])
+    const lane = laneName(target.lane)
+    const openedId = yield* freshEnvelopeId
+    yield* transport.publish(
+      { _tag: "Topic", topic: "lane" },
+      { ...envelope, id: openedId, message: { _tag: "LaneOpened", lane } }
+    )
+  })

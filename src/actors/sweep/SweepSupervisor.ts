@@ -1,0 +1,136 @@
+/** All sweepers of this daemon: one shape, one leader each, a watermark, a dry run and a manual trigger. */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as Option from "effect/Option"
+import type { ActorRef } from "../../kernel/ActorRef.ts"
+import { Registry } from "../../kernel/Registry.ts"
+import { Archive } from "../../layers/Archive.ts"
+import { DaemonConfig } from "../../layers/DaemonConfig.ts"
+import { Daemons } from "../../layers/Daemons.ts"
+import { Incidents } from "../../layers/Incidents.ts"
+import { JobRecords } from "../../layers/JobRecords.ts"
+import { JobStore, JobSurvey } from "../../layers/JobStore.ts"
+import { Namespaces } from "../../layers/Namespaces.ts"
+import { Outbox } from "../../layers/Outbox.ts"
+import { Outage } from "../../layers/Outage.ts"
+import { RecordRetention } from "../../layers/RecordRetention.ts"
+import { SweeperStates, type SweeperState } from "../../layers/SweeperStates.ts"
+import { Transport } from "../../layers/Transport.ts"
+import { sweeperAddress } from "../../schemas/Address.ts"
+import { refuse, type Refusal } from "../../schemas/Refusal.ts"
+import { isOutage, Root } from "../Root.ts"
+import * as ExpirySweeper from "./ExpirySweeper.ts"
+import * as OutboxRelaySweeper from "./OutboxRelaySweeper.ts"
+import * as OwnerReaper from "./OwnerReaper.ts"
+import * as RecordRepairSweeper from "./RecordRepairSweeper.ts"
+import * as RetentionSweeper from "./RetentionSweeper.ts"
+import { spec, type Options, type SweeperMessage } from "./Sweeper.ts"
+import type { SweepReport } from "./SweepReport.ts"
+
+export interface SweeperStatus extends SweeperState {
+  readonly everyMs: number
+  readonly leads: boolean
+}
+
+export class SweepSupervisor extends Context.Service<
+  SweepSupervisor,
+  {
+    readonly list: Effect.Effect<ReadonlyArray<SweeperStatus>, Outage>
+    /** One pass now. Refused: `not_found` (no such sweeper), `conflict` (another daemon leads). */
+    readonly sweep: (name: string, dryRun: boolean) => Effect.Effect<SweepReport, Refusal | Outage>
+  }
+>()("resultity/actors/sweep/SweepSupervisor") {
+  static readonly layer = Layer.effect(
+    SweepSupervisor,
+    Effect.gen(function* () {
+      const sweepers = yield* makeSweepers
+      const states = yield* SweeperStates
+      const registry = yield* Registry
+      const house = { daemonId: (yield* DaemonConfig).daemonId, states, transport: yield* Transport }
+      const supervisor = yield* (yield* Root).startSupervisor({
+        address: "sweepers",
+        strategy: "oneForOne",
+        intensity: 20,
+        period: "1 minute",
+        backoff: { first: "200 millis", max: "10 seconds" },
+        waitOut: isOutage
+      })
+      for (const options of sweepers) yield* Effect.orDie(supervisor.start(spec(house, options)))
+      const actorOf = (name: string) => registry.find<SweeperMessage>(sweeperAddress(name))
+      return SweepSupervisor.of({
+        list: listWith(sweepers, states, actorOf),
+        sweep: Effect.fn("SweepSupervisor.sweep")((name, dryRun) => sweepWith(actorOf, name, dryRun))
+      })
+    })
+  )
+}
+
+const makeSweepers: Effect.Effect<
+  ReadonlyArray<Options>,
+  never,
+  Archive | Daemons | Incidents | JobRecords | JobStore | JobSurvey | Namespaces | Outbox | RecordRetention | Transport
+> = Effect.gen(function* () {
+  const store = yield* JobStore
+  const survey = yield* JobSurvey
+  const records = yield* JobRecords
+  const outbox = yield* Outbox
+  const transport = yield* Transport
+  const retention = {
+    namespaces: yield* Namespaces,
+    retention: yield* RecordRetention,
+    archive: yield* Archive,
+    incidents: yield* Incidents
+  }
+  return [
+    OutboxRelaySweeper.make(outbox, transport),
+    ExpirySweeper.make({ store, survey, records }),
+    OwnerReaper.make({ daemons: yield* Daemons, survey, outbox, transport }),
+    RetentionSweeper.make(retention),
+    RecordRepairSweeper.make(records, store)
+  ]
+})
+
+type Find = (name: string) => Option.Option<ActorRef<SweeperMessage>>
+
+const ASK_MAX = "5 seconds"
+const PASS_MAX = "10 minutes"
+
+const nobody = (during: string) => new Outage({ of: "SweepSupervisor", during, cause: "the sweeper is restarting" })
+
+const listWith = (sweepers: ReadonlyArray<Options>, states: SweeperStates["Service"], actorOf: Find) =>
+  Effect.gen(function* () {
+    const known = new Map((yield* states.list).map((state) => [state.name, state]))
+    return yield* Effect.forEach(sweepers, ({ name, everyMs }) =>
+      Effect.gen(function* () {
+        const found = actorOf(name)
+        const asked = found._tag === "None" ? Effect.succeed(false) : askLeads(found.value)
+        return { ...fresh(name), ...known.get(name), everyMs, leads: yield* asked } satisfies SweeperStatus
+      })
+    )
+  })
+
+/** A sweeper that does not answer leads nothing that one could rely on. */
+const askLeads = (ref: ActorRef<SweeperMessage>) =>
+  Effect.catch(
+    ref.ask<boolean>((reply) => ({ _tag: "AskLeads", reply }), ASK_MAX),
+    () => Effect.succeed(false)
+  )
+
+const fresh = (name: string): SweeperState => ({
+  name,
+  leader: null,
+  epoch: 0,
+  watermark: null,
+  sweptAt: null,
+  swept: 0,
+  lastError: null
+})
+
+const sweepWith = (actorOf: Find, name: string, dryRun: boolean): Effect.Effect<SweepReport, Refusal | Outage> => {
+  const found = actorOf(name)
+  if (found._tag === "None") return Effect.fail(refuse("not_found", `There is no sweeper ${name}.`, { param: "name" }))
+  return found.value
+    .ask<SweepReport, Refusal | Outage>((reply) => ({ _tag: "Sweep", dryRun, reply }), PASS_MAX)
+    .pipe(Effect.catchTag(["MailboxFull", "ActorStopped", "AskTimedOut"], () => Effect.fail(nobody("sweep"))))
+}

@@ -1,0 +1,24 @@
+/** What this process was started with: read once, checked before anything starts, never changed. */
+import * as Context from "effect/Context"
+import type * as Redacted from "effect/Redacted"
+import type { DaemonId } from "../schemas/Ids.ts"
+import type { Environment } from "../schemas/Job.ts"
+
+export class DaemonConfig extends Context.Service<
+  DaemonConfig,
+  {
+    readonly daemonId: DaemonId
+    readonly dataFolder: string
+    readonly host: string
+    readonly port: number
+    readonly controlHost: string
+    readonly controlPort: number
+    /** null: the control listener answers loopback without a key. */
+    readonly controlKey: Redacted.Redacted | null
+    /** Environment of nodes that connect here. */
+    readonly environment: Environment
+    readonly drainMs: number
+    /** Deliveries of one lane that may wait in this daemon for a slot. */
+    readonly lanePrefetch: number
+  }
+>()("resultity/layers/DaemonConfig") {}

@@ -1,0 +1,31 @@
+/** Anomalies, rejections and warnings, also where no job exists. */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import type { Incident, IncidentKind } from "../schemas/Incident.ts"
+import type { Scope } from "./JobRecords.ts"
+import type { Outage } from "./Outage.ts"
+
+export interface IncidentQuery {
+  readonly kind?: IncidentKind
+  readonly type?: string
+  readonly subject?: string
+  /** Half-open: from ≤ at < to. */
+  readonly from?: number
+  readonly to?: number
+  readonly limit: number
+}
+
+export interface Driver {
+  /** One id twice is one incident. */
+  readonly raise: (incidents: ReadonlyArray<Incident>) => Effect.Effect<void, Outage>
+  /** Newest first. A namespace sees those that name it. */
+  readonly list: (scope: Scope, query: IncidentQuery) => Effect.Effect<ReadonlyArray<Incident>, Outage>
+}
+
+export class Incidents extends Context.Service<Incidents, Driver>()("resultity/layers/Incidents") {}
+
+export const make = (driver: Driver): Incidents["Service"] =>
+  Incidents.of({
+    raise: (incidents) => (incidents.length === 0 ? Effect.void : driver.raise(incidents)),
+    list: Effect.fn("Incidents.list")(driver.list)
+  })

@@ -1,0 +1,40 @@
+/**
+ * The one document of each job, complete while it grows. One writer (the job's actor), whole fields at a time, so every write may be
+ * repeated. Every read names who asks: a namespace sees its own, an operator says who he is.
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import type { JobId, NamespaceId } from "../schemas/Ids.ts"
+import type { JobRecord } from "../schemas/JobRecord.ts"
+import type { Outage } from "./Outage.ts"
+
+export type Scope =
+  | { readonly _tag: "Namespace"; readonly namespaceId: NamespaceId }
+  | { readonly _tag: "Operator"; readonly by: string }
+
+export type RecordPatch = Partial<
+  Omit<JobRecord, "jobId" | "version" | "namespaceId" | "keyId" | "environment" | "createdAt" | "service">
+>
+
+export interface Driver {
+  /** Afterwards the document exists durably. A second one with its job id changes nothing. */
+  readonly open: (record: JobRecord) => Effect.Effect<void, Outage>
+  /** Replaces the named fields; `durable: false` may be lost by a power failure, never by the death of the process. False: no such document. */
+  readonly patch: (jobId: JobId, patch: RecordPatch, durable: boolean) => Effect.Effect<boolean, Outage>
+  readonly get: (scope: Scope, jobId: JobId) => Effect.Effect<JobRecord | null, Outage>
+  /** Removes the document of a submission that was refused after it was written. */
+  readonly discard: (jobId: JobId) => Effect.Effect<void, Outage>
+  /** Ids of documents still `open` in state queued or active, created before `before`, oldest first, for comparison with the deciding store. */
+  readonly unfinished: (before: number, limit: number) => Effect.Effect<ReadonlyArray<JobId>, Outage>
+}
+
+export class JobRecords extends Context.Service<JobRecords, Driver>()("resultity/layers/JobRecords") {}
+
+export const make = (driver: Driver): JobRecords["Service"] =>
+  JobRecords.of({
+    open: Effect.fn("JobRecords.open")(driver.open),
+    patch: Effect.fn("JobRecords.patch")(driver.patch),
+    get: Effect.fn("JobRecords.get")(driver.get),
+    discard: driver.discard,
+    unfinished: driver.unfinished
+  })

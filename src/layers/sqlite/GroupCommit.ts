@@ -1,0 +1,141 @@
+/**
+ * Many small writes as one transaction: what arrives within one turn of the event loop shares one COMMIT, and so one fsync. Each item runs in
+ * its own savepoint and learns its own outcome, but never before the COMMIT of the whole batch: until then nothing has happened.
+ * SQLite answers synchronously, so no read and no other batch ever sees a batch half done.
+ */
+import type { DatabaseSync } from "node:sqlite"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Result from "effect/Result"
+import type { Outage } from "../Outage.ts"
+import { type During, exitOf, outageOf } from "./SqliteErrors.ts"
+import type { Sql } from "./Statements.ts"
+
+/** Items in one transaction: bounds how long the event loop stands still. */
+export const BATCH_MAX = 256
+/** Items that may wait. Beyond it the store does not keep up, which callers see as an Outage. */
+export const PENDING_MAX = 32_768
+
+export interface WriteOptions {
+  /** False: survives the death of the process, not that of the machine. One durable item makes its whole batch durable. */
+  readonly durable?: boolean
+}
+
+export type Body<A, E> = (sql: Sql) => Result.Result<A, E>
+
+interface Item {
+  readonly during: During
+  readonly durable: boolean
+  readonly run: Body<unknown, unknown>
+  readonly resume: (exit: Exit.Exit<unknown, unknown>) => void
+}
+
+type Outcome = Exit.Exit<unknown, unknown>
+
+export interface GroupCommit {
+  readonly write: <A, E = never>(
+    during: During,
+    body: Body<A, E>,
+    options?: WriteOptions
+  ) => Effect.Effect<A, E | Outage>
+  /** Commits what waits and takes nothing more. */
+  readonly close: () => void
+}
+
+export const make = (db: DatabaseSync, sql: Sql, batchMax: number = BATCH_MAX): GroupCommit => {
+  const pending = new Set<Item>()
+  const commit = makeCommit(db, sql)
+  let turn: NodeJS.Immediate | undefined
+  let closed = false
+
+  const flush = () => {
+    const batch = firstOf(pending, batchMax)
+    turn = pending.size > 0 ? setImmediate(flush) : undefined
+    // All were interrupted, or `close` came first.
+    if (batch.length === 0) return
+    const outcomes = commit(batch)
+    batch.forEach((item, index) => item.resume(outcomes[index] ?? lost(item)))
+  }
+
+  const write: GroupCommit["write"] = (during, body, options) =>
+    Effect.callback((resume) => {
+      if (closed || pending.size >= PENDING_MAX) {
+        return resume(
+          Effect.fail(outageOf(during, new Error(closed ? "the database is closed" : "too many writes wait")))
+        )
+      }
+      // The item's own types are those of its body: `run` made the outcome that `resume` takes.
+      const item: Item = { during, durable: options?.durable ?? true, run: body, resume: resume as Item["resume"] }
+      pending.add(item)
+      turn ??= setImmediate(flush)
+      // Interrupted before its batch began, the item never happened; afterwards it is not here to be taken back.
+      return Effect.sync(() => pending.delete(item))
+    })
+
+  const close = () => {
+    closed = true
+    while (pending.size > 0) flush()
+    clearImmediate(turn)
+  }
+
+  return { write, close }
+}
+
+const firstOf = (pending: Set<Item>, max: number): ReadonlyArray<Item> => {
+  const batch: Array<Item> = []
+  for (const item of pending) {
+    if (batch.length === max) break
+    pending.delete(item)
+    batch.push(item)
+  }
+  return batch
+}
+
+const lost = (item: Item): Outcome => Exit.fail(outageOf(item.during, new Error("the transaction was rolled back")))
+
+const makeCommit = (db: DatabaseSync, sql: Sql) => {
+  let synchronous: "FULL" | "NORMAL" | undefined
+
+  const begin = (durable: boolean) => {
+    const wanted = durable ? "FULL" : "NORMAL"
+    // Only outside a transaction does the pragma take effect.
+    if (synchronous !== wanted) db.exec(`PRAGMA synchronous = ${wanted}`)
+    synchronous = wanted
+    sql("BEGIN IMMEDIATE").run()
+  }
+
+  const one = (item: Item): Outcome => {
+    try {
+      sql("SAVEPOINT item").run()
+      const result = item.run(sql)
+      if (Result.isFailure(result)) undo(sql)
+      sql("RELEASE item").run()
+      return Result.isSuccess(result) ? Exit.succeed(result.success) : Exit.fail(result.failure)
+    } catch (cause) {
+      // A full disk may have ended the whole transaction already; then there is no savepoint to go back to.
+      if (db.isTransaction) {
+        undo(sql)
+        sql("RELEASE item").run()
+      }
+      return exitOf(item.during, cause)
+    }
+  }
+
+  return (batch: ReadonlyArray<Item>): ReadonlyArray<Outcome> => {
+    const outcomes: Array<Outcome> = []
+    try {
+      begin(batch.some(({ durable }) => durable))
+      for (const item of batch) {
+        outcomes.push(one(item))
+        if (!db.isTransaction) throw new Error("the transaction was rolled back by the database")
+      }
+      sql("COMMIT").run()
+      return outcomes
+    } catch (cause) {
+      if (db.isTransaction) db.exec("ROLLBACK")
+      return batch.map((item) => Exit.fail(outageOf(item.during, cause)))
+    }
+  }
+}
+
+const undo = (sql: Sql) => sql("ROLLBACK TO item").run()

@@ -1,0 +1,53 @@
+/**
+ * The tables of the embedded back ends, as numbered steps that only go forward. All missing steps run in one transaction, so a database has
+ * either the old shape or the new one. A step that was ever released is never edited: the next change is a new step.
+ */
+import type { DatabaseSync } from "node:sqlite"
+import { recordsSchema } from "./RecordsSchema.ts"
+import { DatabaseNewer } from "./SqliteErrors.ts"
+import { stateSchema } from "./StateSchema.ts"
+
+export interface Migration {
+  readonly name: string
+  readonly sql: string
+}
+
+/** In order; a step's number is its place, from 1. */
+export const migrations: ReadonlyArray<Migration> = [
+  { name: "state", sql: stateSchema },
+  { name: "records", sql: recordsSchema }
+]
+
+const TABLE = `CREATE TABLE IF NOT EXISTS migration (
+  number INTEGER PRIMARY KEY,
+  name TEXT NOT NULL,
+  applied_at INTEGER NOT NULL
+) STRICT`
+
+/** Brings the database to the last of `steps`. Answers `DatabaseNewer`, having changed nothing, when it is beyond that. */
+export const migrate = (
+  db: DatabaseSync,
+  at: number,
+  steps: ReadonlyArray<Migration> = migrations
+): DatabaseNewer | null => {
+  db.exec("BEGIN IMMEDIATE")
+  try {
+    db.exec(TABLE)
+    const found = Number(db.prepare("SELECT coalesce(max(number), 0) AS number FROM migration").get()?.["number"])
+    if (found > steps.length) {
+      db.exec("ROLLBACK")
+      return new DatabaseNewer({ found, known: steps.length })
+    }
+    const record = db.prepare("INSERT INTO migration (number, name, applied_at) VALUES (?, ?, ?)")
+    for (const [index, step] of steps.entries()) {
+      if (index < found) continue
+      db.exec(step.sql)
+      record.run(index + 1, step.name, at)
+    }
+    db.exec("COMMIT")
+    return null
+  } catch (cause) {
+    if (db.isTransaction) db.exec("ROLLBACK")
+    throw cause
+  }
+}

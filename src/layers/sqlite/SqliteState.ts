@@ -1,0 +1,29 @@
+/** Every deciding contract on the one embedded database. */
+import * as Layer from "effect/Layer"
+import * as ApiKeys from "./SqliteApiKeys.ts"
+import * as Audit from "./SqliteAudit.ts"
+import * as Catalog from "./SqliteCatalog.ts"
+import * as CreditLedger from "./SqliteCreditLedger.ts"
+import * as Daemons from "./SqliteDaemons.ts"
+import * as JobStore from "./SqliteJobStore.ts"
+import * as JobSurvey from "./SqliteJobSurvey.ts"
+import * as Namespaces from "./SqliteNamespaces.ts"
+import * as NodeRegistry from "./SqliteNodeRegistry.ts"
+import * as Outbox from "./SqliteOutbox.ts"
+import * as Settings from "./SqliteSettings.ts"
+import * as SweeperStates from "./SqliteSweeperStates.ts"
+
+export const layer = Layer.mergeAll(
+  JobStore.layer,
+  JobSurvey.layer,
+  Outbox.layer,
+  CreditLedger.layer,
+  Namespaces.layer,
+  ApiKeys.layer,
+  NodeRegistry.layer,
+  Catalog.layer,
+  Daemons.layer,
+  Audit.layer,
+  Settings.layer,
+  SweeperStates.layer
+)

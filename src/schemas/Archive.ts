@@ -1,0 +1,31 @@
+/**
+ * What left the live stores: segments of compressed NDJSON, each described by a manifest that anybody can check.
+ * A segment's id follows from what it holds, so writing it twice makes one segment.
+ */
+import * as Schema from "effect/Schema"
+import { NamespaceId } from "./Ids.ts"
+
+export const DataClass = Schema.Literals(["jobs"])
+export type DataClass = typeof DataClass.Type
+
+export const SegmentId = Schema.String.check(Schema.isPattern(/^seg_[0-9a-f]{32}$/)).pipe(Schema.brand("SegmentId"))
+export type SegmentId = typeof SegmentId.Type
+
+export const SegmentManifest = Schema.Struct({
+  id: SegmentId,
+  dataClass: DataClass,
+  namespaceId: NamespaceId,
+  recordVersion: Schema.Int,
+  /** Lines in the file. */
+  count: Schema.Int,
+  /** Span of `finishedAt` of the records in it, epoch ms, both ends included. */
+  from: Schema.Int,
+  to: Schema.Int,
+  compression: Schema.Literal("gzip"),
+  /** Compressed size. */
+  bytes: Schema.Int,
+  /** Of the compressed file, hexadecimal. */
+  sha256: Schema.String.check(Schema.isPattern(/^[0-9a-f]{64}$/)),
+  createdAt: Schema.Int
+})
+export type SegmentManifest = typeof SegmentManifest.Type

@@ -1,0 +1,92 @@
+/**
+ * The rules that an operator may change while daemons run: prices, limits, patience. Each change is a new
+ * version with who and why; its digest is what nodes report as the configuration they work under.
+ */
+import * as Schema from "effect/Schema"
+import { CreditsFromString } from "./Credits.ts"
+
+const Ms = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 86_400_000 }))
+
+export const Price = Schema.Struct({
+  perPromptToken: CreditsFromString,
+  perOutputToken: CreditsFromString,
+  perRequest: CreditsFromString
+})
+export type Price = typeof Price.Type
+
+export const RuntimeSettings = Schema.Struct({
+  /** Micro-credits by model; `default` for a model that is not named. */
+  prices: Schema.Record(Schema.String, Price),
+  /** Names that stand for a model. */
+  aliases: Schema.Record(Schema.String, Schema.String),
+  /** Output tokens when the request names none. */
+  outputTokensDefault: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 131_072 })),
+  /** The most that a request may ask for. */
+  outputTokensMax: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 1_048_576 })),
+  /** Node faults after which a job fails. */
+  failuresMax: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 20 })),
+  /** Deaths of actor or daemon after which a job fails as poison. */
+  crashesMax: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 1000 })),
+  /** Time to live by mode. */
+  deadlineMs: Schema.Struct({ sync: Ms, stream: Ms, polling: Ms }),
+  /** How long a node may take to accept. */
+  acceptMs: Ms,
+  /** How long one attempt may run. */
+  executionMs: Ms,
+  /** The longest silence within a running attempt. */
+  idleMs: Ms,
+  /** How long a lost node may take to come back with what it kept. */
+  graceMs: Ms,
+  backoffMs: Ms,
+  backoffMaxMs: Ms,
+  heartbeatMs: Ms,
+  presenceMs: Ms,
+  /** Consecutive faults that send a node into cooldown, and how long the first one lasts; it doubles. */
+  cooldownFaults: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 1000 })),
+  cooldownMs: Ms,
+  cooldownMaxMs: Ms,
+  idempotencyMs: Ms,
+  /** Jobs that may wait for the broker before admission answers 503. */
+  outboxMax: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 10_000_000 })),
+  /** Jobs that may wait in one lane before admission answers 503. */
+  laneMax: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 10_000_000 }))
+})
+export type RuntimeSettings = typeof RuntimeSettings.Type
+
+/** The settings a new installation starts with, in JSON form. */
+export const initialSettings: typeof RuntimeSettings.Encoded = {
+  prices: {
+    default: { perPromptToken: "1", perOutputToken: "3", perRequest: "0" }
+  },
+  aliases: {},
+  outputTokensDefault: 1024,
+  outputTokensMax: 32_768,
+  failuresMax: 3,
+  crashesMax: 25,
+  deadlineMs: { sync: 180_000, stream: 180_000, polling: 3_600_000 },
+  acceptMs: 5_000,
+  executionMs: 120_000,
+  idleMs: 30_000,
+  graceMs: 2_000,
+  backoffMs: 250,
+  backoffMaxMs: 15_000,
+  heartbeatMs: 10_000,
+  presenceMs: 30_000,
+  cooldownFaults: 5,
+  cooldownMs: 30_000,
+  cooldownMaxMs: 3_600_000,
+  idempotencyMs: 86_400_000,
+  outboxMax: 100_000,
+  laneMax: 100_000
+}
+
+/** One published version of the settings. */
+export const SettingsVersion = Schema.Struct({
+  version: Schema.Int,
+  digest: Schema.String,
+  settings: RuntimeSettings,
+  by: Schema.String,
+  reason: Schema.String,
+  at: Schema.Int
+})
+export type SettingsVersion = typeof SettingsVersion.Type

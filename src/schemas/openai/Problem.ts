@@ -1,0 +1,13 @@
+/** What every failure looks like to a client, on both listeners. */
+import * as Schema from "effect/Schema"
+
+export const Problem = Schema.Struct({
+  error: Schema.Struct({
+    message: Schema.String,
+    type: Schema.String,
+    param: Schema.NullOr(Schema.String),
+    code: Schema.String
+  }),
+  request_id: Schema.String
+}).annotate({ identifier: "Problem" })
+export type Problem = typeof Problem.Type

@@ -1,0 +1,159 @@
+/** What every Archive must do: one segment a batch however often it is written, and no damage that `verify` does not find. */
+import { assert, it } from "@effect/vitest"
+import { Effect, type Layer, Schema } from "effect"
+import { Archive, type NewSegment } from "../../../src/layers/Archive.ts"
+import { canonicalJson } from "../../../src/schemas/CanonicalJson.ts"
+import { RECORD_VERSION } from "../../../src/schemas/JobRecord.ts"
+import { freshNamespace, freshSegment } from "../../support/recordFactories.ts"
+
+/** The blobs behind the archive's back, as a bad disk or a curious hand reaches them. */
+export interface ArchiveCapabilities {
+  readonly read: (name: string) => Uint8Array | null
+  readonly write: (name: string, bytes: Uint8Array) => void
+  readonly remove: (name: string) => void
+  /** Runs the effect while the store takes no blob of this name, which it does not hold yet. */
+  readonly refusing: <A, E, R>(name: string, body: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+}
+
+const aSegment = (lines: ReadonlyArray<string> = ['{"a":1}', '{"b":"é\\u0000"}']): NewSegment => ({
+  id: freshSegment(),
+  dataClass: "jobs",
+  namespaceId: freshNamespace(),
+  recordVersion: RECORD_VERSION,
+  from: 1,
+  to: 2,
+  createdAt: 3,
+  lines
+})
+
+const blobOf = ({ id }: NewSegment) => `segments/${id}.ndjson.gz`
+const manifestOf = ({ id }: NewSegment) => `segments/${id}.manifest.json`
+const written = Effect.tap(Effect.sync(aSegment), (segment) =>
+  Effect.flatMap(Archive, (archive) => archive.write(segment))
+)
+const why = (segment: NewSegment) =>
+  Effect.gen(function* () {
+    const failure = yield* Effect.flip((yield* Archive).verify(segment.id))
+    const lines = yield* Effect.flip((yield* Archive).lines(segment.id))
+    assert.deepStrictEqual([failure._tag, lines._tag], ["BrokenSegment", "BrokenSegment"])
+    return failure._tag === "BrokenSegment" ? failure.why : failure._tag
+  })
+
+export const archiveContract = (
+  backEnd: string,
+  layer: Layer.Layer<Archive, unknown>,
+  { read, write, remove, refusing }: ArchiveCapabilities
+) =>
+  it.layer(layer)(`Archive on ${backEnd}`, (it) => {
+    it.effect("gives the lines back as they were written, and lists the segment", () =>
+      Effect.gen(function* () {
+        const archive = yield* Archive
+        const segment = aSegment()
+
+        const manifest = yield* archive.write(segment)
+
+        assert.deepStrictEqual(yield* archive.lines(segment.id), segment.lines)
+        assert.deepStrictEqual(yield* archive.verify(segment.id), manifest)
+        assert.deepInclude(yield* archive.list, manifest)
+      })
+    )
+
+    it.effect("keeps a segment without lines", () =>
+      Effect.gen(function* () {
+        const archive = yield* Archive
+        const segment = aSegment([])
+        yield* archive.write(segment)
+        assert.deepStrictEqual(yield* archive.lines(segment.id), [])
+      })
+    )
+
+    it.effect.prop("brings any lines back", { values: Schema.Array(Schema.Json) }, ({ values }) =>
+      Effect.gen(function* () {
+        const archive = yield* Archive
+        const segment = aSegment(values.map(canonicalJson))
+        yield* archive.write(segment)
+        assert.deepStrictEqual(yield* archive.lines(segment.id), segment.lines)
+      })
+    )
+
+    it.effect("makes one segment with equal bytes when it is written twice", () =>
+      Effect.gen(function* () {
+        const archive = yield* Archive
+        const segment = aSegment()
+        const first = yield* archive.write(segment)
+        const bytes = [read(blobOf(segment)), read(manifestOf(segment))]
+
+        const second = yield* archive.write(segment)
+
+        assert.deepStrictEqual(second, first)
+        assert.deepStrictEqual([read(blobOf(segment)), read(manifestOf(segment))], bytes)
+        assert.lengthOf(
+          (yield* archive.list).filter(({ id }) => id === segment.id),
+          1
+        )
+      })
+    )
+
+    it.effect("finds any one flipped byte of the file", () =>
+      Effect.gen(function* () {
+        const segment = yield* written
+        const whole = read(blobOf(segment))!
+        for (const index of whole.keys()) {
+          write(
+            blobOf(segment),
+            Uint8Array.from(whole, (byte, at) => (at === index ? byte ^ 1 : byte))
+          )
+          assert.match(yield* why(segment), /hashes to/)
+        }
+      })
+    )
+
+    it.effect("finds a truncated and a missing file", () =>
+      Effect.gen(function* () {
+        const segment = yield* written
+        write(blobOf(segment), read(blobOf(segment))!.slice(0, -1))
+        assert.match(yield* why(segment), /hashes to/)
+        remove(blobOf(segment))
+        assert.match(yield* why(segment), /has no file/)
+      })
+    )
+
+    it.effect("finds a manifest that counts wrong", () =>
+      Effect.gen(function* () {
+        const segment = yield* written
+        const manifest = JSON.parse(Buffer.from(read(manifestOf(segment))!).toString())
+        write(manifestOf(segment), Buffer.from(JSON.stringify({ ...manifest, count: 3 })))
+        assert.match(yield* why(segment), /holds 2 lines, not 3/)
+      })
+    )
+
+    it.effect("finds a missing and an unreadable manifest, and knows no segment that was never written", () =>
+      Effect.gen(function* () {
+        const segment = yield* written
+        write(manifestOf(segment), Buffer.from("{"))
+        assert.match(yield* why(segment), /unreadable manifest/)
+        remove(manifestOf(segment))
+        assert.match(yield* why(segment), /no manifest/)
+        assert.match(yield* why(aSegment()), /no manifest/)
+      })
+    )
+
+    it.effect("has no segment when it dies between file and manifest, and one when it is written again", () =>
+      Effect.gen(function* () {
+        const archive = yield* Archive
+        const segment = aSegment()
+
+        const failure = yield* refusing(manifestOf(segment), Effect.flip(archive.write(segment)))
+
+        assert.deepStrictEqual([failure._tag, failure.of], ["Outage", "Archive"])
+        assert.isNotNull(read(blobOf(segment)))
+        assert.match(yield* why(segment), /no manifest/)
+        assert.notInclude(
+          (yield* archive.list).map(({ id }) => id),
+          segment.id
+        )
+        yield* archive.write(segment)
+        assert.deepStrictEqual(yield* archive.lines(segment.id), segment.lines)
+      })
+    )
+  })

@@ -1,0 +1,168 @@
+/** What is true of the records in SQLite only: the plans of their queries, and what a killed process leaves behind. */
+import { spawn } from "node:child_process"
+import { mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { text } from "node:stream/consumers"
+import type { SQLInputValue } from "node:sqlite"
+import { afterAll, assert, it } from "@effect/vitest"
+import { Effect, Layer } from "effect"
+import { Incidents } from "../../../src/layers/Incidents.ts"
+import { JobRecords, type Scope } from "../../../src/layers/JobRecords.ts"
+import type { JobFilter } from "../../../src/layers/JobSearch.ts"
+import { Logs } from "../../../src/layers/Logs.ts"
+import { RecordRetention } from "../../../src/layers/RecordRetention.ts"
+import * as SqliteClient from "../../../src/layers/sqlite/SqliteClient.ts"
+import { listText } from "../../../src/layers/sqlite/SqliteIncidents.ts"
+import { UNFINISHED_TEXT } from "../../../src/layers/sqlite/SqliteJobRecords.ts"
+import { searchText, usageText } from "../../../src/layers/sqlite/SqliteJobSearch.ts"
+import { queryText } from "../../../src/layers/sqlite/SqliteLogs.ts"
+import { TEXTS } from "../../../src/layers/sqlite/SqliteRecordRetention.ts"
+import * as SqliteRecords from "../../../src/layers/sqlite/SqliteRecords.ts"
+import { Traces } from "../../../src/layers/Traces.ts"
+import type { JobId, NamespaceId } from "../../../src/schemas/Ids.ts"
+import {
+  anOutput,
+  freshJob,
+  freshKey,
+  freshNamespace,
+  freshNode,
+  freshSegment,
+  only,
+  operator,
+  pieces
+} from "../../support/recordFactories.ts"
+
+const home = mkdtempSync(join(tmpdir(), "records-sqlite-"))
+afterAll(() => rmSync(home, { recursive: true, force: true }))
+
+const filters: Required<Omit<JobFilter, "from" | "to">> = {
+  model: "tiny",
+  endpoint: "chat",
+  mode: "sync",
+  state: "active",
+  clientTag: "tag",
+  keyId: freshKey(),
+  nodeId: freshNode(),
+  errorCode: "code"
+}
+const names = Object.keys(filters) as ReadonlyArray<keyof typeof filters>
+/** The filter that leaves the fewest rows comes first. */
+const selective = ["clientTag", "nodeId", "errorCode", "keyId", "state", "model", "mode", "endpoint"] as const
+/** All 256 combinations of filters. */
+const combinations = Array.from({ length: 2 ** names.length }, (_, bits): JobFilter =>
+  Object.fromEntries(names.filter((_, index) => bits & (1 << index)).map((name) => [name, filters[name]]))
+)
+const scopes: ReadonlyArray<Scope> = [operator, only(freshNamespace())]
+
+const planOf = (query: { readonly text: string; readonly values: ReadonlyArray<SQLInputValue> }) =>
+  Effect.flatMap(SqliteClient.SqliteClient, ({ read }) =>
+    read({ of: "test", method: "plan" }, (sql) =>
+      sql(`EXPLAIN QUERY PLAN ${query.text}`)
+        .all(...query.values)
+        .map(({ detail }) => String(detail))
+    )
+  )
+
+it.layer(SqliteClient.layer({ path: ":memory:" }))("Plans of the records in SQLite", (it) => {
+  it.effect("a search by any filters in any scope walks an index in order, with and without a cursor", () =>
+    Effect.gen(function* () {
+      const cursor = { createdAt: 5, jobId: freshJob() }
+      for (const scope of scopes) {
+        for (const filter of combinations) {
+          for (const [after, span] of [
+            [null, {}],
+            [cursor, { from: 1, to: 9 }]
+          ] as const) {
+            const plan = yield* planOf(searchText(scope, { ...filter, ...span }, after, 10))
+            assert.lengthOf(plan, 1)
+            assert.match(plan[0]!, /^SEARCH record USING INDEX record_by_\w+ \(.*created_at>\?.*\)$/)
+            const chosen = selective.find((name) => filter[name] !== undefined)
+            const column = chosen?.replace(/[A-Z]/, (letter) => `_${letter.toLowerCase()}`)
+            const equal = [
+              ...(scope._tag === "Namespace" ? ["namespace_id"] : []),
+              ...(column === undefined ? [] : [column])
+            ]
+            assert.include(plan[0]!, `(${equal.map((name) => `${name}=? AND `).join("")}created_at>?`)
+          }
+        }
+      }
+    })
+  )
+
+  it.effect("usage reads the jobs of its span and scope only", () =>
+    Effect.gen(function* () {
+      for (const scope of scopes) {
+        for (const groupBy of ["model", "key", "day"] as const) {
+          const plan = (yield* planOf(usageText(scope, { groupBy, from: 1, to: 2 }))).filter((line) =>
+            / record\b/.test(line)
+          )
+          assert.lengthOf(plan, 1)
+          assert.match(plan[0]!, /^SEARCH record USING INDEX .*created_at>\? AND created_at<\?/)
+        }
+      }
+    })
+  )
+
+  it.effect("questions of sweepers, log queries and incident lists walk an index in order", () =>
+    Effect.gen(function* () {
+      const logs = scopes.flatMap((scope) => [
+        queryText(scope, { limit: 5 }),
+        queryText(scope, { type: "audit", from: 1, to: 2, limit: 5 }),
+        queryText(scope, { jobId: freshJob(), type: "audit", limit: 5 })
+      ])
+      const incidents = scopes.flatMap((scope) => [
+        listText(scope, { limit: 5 }),
+        listText(scope, { kind: "anomaly", limit: 5 }),
+        listText(scope, { type: "abuse", kind: "anomaly", limit: 5 }),
+        listText(scope, { subject: "s", type: "abuse", from: 1, to: 2, limit: 5 })
+      ])
+      for (const query of [
+        { text: UNFINISHED_TEXT, values: [1, 5] },
+        { text: TEXTS.expired, values: ["ns", 1, 5] },
+        ...logs,
+        ...incidents
+      ]) {
+        const plan = yield* planOf(query)
+        assert.lengthOf(plan, 1, `${query.text}: ${plan.join("; ")}`)
+        assert.match(plan[0]!, /^SEARCH \w+ USING (COVERING )?INDEX/)
+      }
+    })
+  )
+
+  it.effect("reading and pruning a segment touches the rows of the segment only", () =>
+    Effect.gen(function* () {
+      const { expired: _, ...ofSegment } = TEXTS
+      for (const [name, text] of Object.entries(ofSegment)) {
+        const plan = yield* planOf({ text, values: name === "retiring" ? [] : ["seg"] })
+        assert.isTrue(
+          plan.every((line) => !line.startsWith("SCAN") || line === "SCAN record USING INDEX record_marked"),
+          `${name}: ${plan.join("; ")}`
+        )
+      }
+    })
+  )
+})
+
+it.effect("Records in SQLite survive the SIGKILL of their process, also those that do not wait for the disk", () =>
+  Effect.gen(function* () {
+    const path = join(home, "killed", "resultity.db")
+    const child = spawn(process.execPath, ["test/support/recordsChild.ts", "records", path], {
+      stdio: ["ignore", "pipe", "inherit"]
+    })
+    const ended = new Promise((resolve) => child.on("exit", (_code, signal) => resolve(signal)))
+    const told: { jobId: JobId; namespaceId: NamespaceId } = JSON.parse(yield* Effect.promise(() => text(child.stdout)))
+    assert.strictEqual(yield* Effect.promise(() => ended), "SIGKILL")
+
+    const { jobId, namespaceId } = told
+    yield* Effect.gen(function* () {
+      const record = yield* (yield* JobRecords).get(only(namespaceId), jobId)
+      assert.deepStrictEqual([record?.state, record?.output], ["completed", anOutput(1, 2)])
+      assert.deepStrictEqual(yield* (yield* Traces).read(only(namespaceId), jobId, 0, 10), pieces(1, 3))
+      assert.isFalse(yield* (yield* Traces).append({ jobId, epoch: 0, attempt: 1, events: pieces(4, 4) }))
+      assert.lengthOf(yield* (yield* Logs).query(only(namespaceId), { jobId, limit: 10 }), 1)
+      assert.lengthOf(yield* (yield* Incidents).list(only(namespaceId), { limit: 10 }), 1)
+      assert.strictEqual(yield* (yield* RecordRetention).mark(freshSegment(), [jobId]), 1)
+    }).pipe(Effect.provide(Layer.provide(SqliteRecords.layer, SqliteClient.layer({ path }))))
+  })
+)
