@@ -1,4 +1,7 @@
 import { defineConfig } from "vitest/config"
+import { CoverageReporter } from "./test/support/CoverageReporter.ts"
+
+const report = process.env["RESULTITY_TEST_REPORT"]
 
 export default defineConfig({
   test: {
@@ -6,6 +9,10 @@ export default defineConfig({
     maxWorkers: 2,
     testTimeout: 60_000,
     hookTimeout: 60_000,
-    passWithNoTests: false
+    reporters: [
+      "default",
+      new CoverageReporter(),
+      ...(report === undefined ? [] : [["json", { outputFile: report }] as [string, object]])
+    ]
   }
 })

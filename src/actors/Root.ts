@@ -21,7 +21,7 @@ export class Root extends Context.Service<Root, SupervisorShape>()("resultity/ac
     Effect.map(
       Supervisor.make({
         address: "daemon",
-        strategy: "restForOne",
+        strategy: "oneForOne",
         intensity: 5,
         period: "30 seconds",
         backoff: { first: "100 millis", max: "5 seconds" },

@@ -1,6 +1,7 @@
 /**
- * The agent: keeps a node connected for as long as its scope is open, whatever happens to daemons and runtime. It stops only when it is
- * drained, or when a daemon says that coming back is pointless. Used in process for simulated nodes, and by `resultity node`.
+ * The agent: keeps a node connected for as long as its scope is open, whatever happens to daemons and runtime. It stops
+ * only when it is drained, or when a daemon says that coming back is pointless. Used in process for simulated nodes,
+ * and by `resultity node`.
  */
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
@@ -54,7 +55,10 @@ export interface Agent {
   readonly drain: (reason: string) => Effect.Effect<void>
 }
 
-/** Starts the agent in the background of the scope; closing the scope leaves at once. Fails when the key file is unusable. */
+/**
+ * Starts the agent in the background of the scope; closing the scope leaves at once. Fails when the key file is
+ * unusable.
+ */
 export const start = Effect.fnUntraced(function* (options: AgentOptions) {
   const log = options.log ?? (() => undefined)
   const identity = typeof options.identity === "string" ? yield* fromFile(options.identity) : options.identity

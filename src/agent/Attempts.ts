@@ -1,7 +1,8 @@
 /**
- * What runs on this node and what is kept: every attempt from its acceptance until the daemon settles or cancels it, across any number
- * of sessions. After a reconnect nothing of an attempt is sent but its name in `Holding`, until the daemon asks for it with
- * `Resume`: only then the epoch is known under which it goes on. Memory is bounded, and so is how long an orphan is kept.
+ * What runs on this node and what is kept: every attempt from its acceptance until the daemon settles or cancels it,
+ * across any number of sessions. After a reconnect nothing of an attempt is sent but its name in `Holding`, until the
+ * daemon asks for it with `Resume`: only then the epoch is known under which it goes on. Memory is bounded, and so is
+ * how long an orphan is kept.
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
@@ -175,10 +176,12 @@ export class Attempts {
 
   #perform(attempt: HeldAttempt, assignment: Assignment, deadlineMs: number): Effect.Effect<void> {
     let usage: Usage | null = null
+    const said = alreadySaid(assignment)
     return Stream.runForEachArray(this.#options.runtime.run(assignment), (chunks) =>
       Effect.suspend(() => {
         for (const chunk of chunks) if (chunk._tag === "Usage") usage = chunk
-        if (!this.#say(attempt, chunks)) return Effect.fail(tooBig)
+        if (!this.#say(attempt, said === 0 ? chunks : chunks.filter((chunk) => isNews(chunk, said))))
+          return Effect.fail(tooBig)
         return this.#room.isOpen() ? Effect.void : this.#room.await
       })
     ).pipe(
@@ -231,6 +234,10 @@ export class Attempts {
     else this.#room.closeUnsafe()
   }
 }
+
+/** Vectors are numbered by their inputs, so an attempt that goes on makes them all again and sends only those that nobody has. */
+const alreadySaid = ({ endpoint, firstSeq }: Assignment): number => (endpoint === "embeddings" ? firstSeq - 1 : 0)
+const isNews = (chunk: RuntimeChunk, said: number): boolean => chunk._tag !== "Delta" || chunk.choice >= said
 
 const tooBig = new RuntimeFailed({ code: "piece_too_big", fault: "node" })
 const overdue = new RuntimeFailed({ code: "deadline", fault: "node" })

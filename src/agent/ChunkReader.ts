@@ -1,7 +1,8 @@
 /**
- * Reads what an OpenAI-compatible runtime streams: server-sent events with one JSON object each, put together from text in
- * any cut. A stream that ends without `[DONE]` is whole when every choice that spoke has finished, and broken otherwise;
- * a reader that took the end of the connection for the end of the answer would sell half an answer as a whole one.
+ * Reads what an OpenAI-compatible runtime streams: server-sent events with one JSON object each, put together from text
+ * in any cut. A stream that ends without `[DONE]` is whole when every choice that spoke has finished, and broken
+ * otherwise; a reader that took the end of the connection for the end of the answer would sell half an answer as a
+ * whole one.
  */
 import * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"

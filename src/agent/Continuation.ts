@@ -1,7 +1,7 @@
 /**
- * How an answer that another node began is gone on with: the text so far becomes the beginning of the assistant's message, or
- * of the prompt's continuation. Runtimes differ in how they must be told, and some cannot: then the assignment is declined,
- * because a runtime that starts over would say things the client has read already.
+ * How an answer that another node began is gone on with: the text so far becomes the beginning of the assistant's
+ * message, or of the prompt's continuation. Runtimes differ in how they must be told, and some cannot: then the
+ * assignment is declined, because a runtime that starts over would say things the client has read already.
  */
 import type * as Schema from "effect/Schema"
 import { fieldsOf, listOf } from "./JsonFields.ts"
@@ -27,7 +27,8 @@ export const tokensLeft = (assignment: Assignment): number => {
   return Math.max(0, asked - tokensSaid(assignment))
 }
 
-// Most runtimes send a token a piece, so the number of pieces is the better count; a piece holds at least one character.
+// Most runtimes send a token a piece, so the number of pieces is the better count; a piece holds at least one
+// character.
 const tokensSaid = ({ firstSeq, prefix }: Assignment): number => {
   const characters = prefix.reduce((sum, { text }) => sum + text.length, 0)
   return firstSeq > 1 ? Math.min(firstSeq - 1, characters) : Math.ceil(characters / CHARACTERS_PER_TOKEN)

@@ -1,6 +1,7 @@
 /**
- * Reads a frame from a daemon. Written by hand because it runs for every frame of every job: what is checked is what the agent
- * relies on, and a body for the runtime is taken as it is. The law is `DaemonFrame` in schemas; a test holds the two together.
+ * Reads a frame from a daemon. Written by hand because it runs for every frame of every job: what is checked is what
+ * the agent relies on, and a body for the runtime is taken as it is. The law is `DaemonFrame` in schemas; a test holds
+ * the two together.
  */
 import type * as Schema from "effect/Schema"
 import type { DaemonFrame } from "../schemas/AgentFrame.ts"

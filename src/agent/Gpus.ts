@@ -1,6 +1,7 @@
 /**
- * What graphics cards the machine has and how busy they are, as `nvidia-smi` tells. A machine without it, or with one that
- * hangs or answers nonsense, has none: a node may run on its processor alone, and knowing the cards is never worth a failure.
+ * What graphics cards the machine has and how busy they are, as `nvidia-smi` tells. A machine without it, or with one
+ * that hangs or answers nonsense, has none: a node may run on its processor alone, and knowing the cards is never worth
+ * a failure.
  */
 import * as Effect from "effect/Effect"
 import { execFile } from "node:child_process"

@@ -1,6 +1,6 @@
 /**
- * One attempt as its agent keeps it: every piece that was said, as the text it is hashed and sent in, until the daemon says that the
- * result is settled. Knows what was sent in the present session; knows nothing of sockets and runtimes.
+ * One attempt as its agent keeps it: every piece that was said, as the text it is hashed and sent in, until the daemon
+ * says that the result is settled. Knows what was sent in the present session; knows nothing of sockets and runtimes.
  */
 import type { DaemonFrame, ResultClaim } from "../schemas/AgentFrame.ts"
 import { FRAME_BYTES_MAX, FRAME_PIECES_MAX } from "../schemas/AgentFrame.ts"

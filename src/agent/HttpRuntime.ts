@@ -1,7 +1,8 @@
 /**
- * Any OpenAI-compatible server as runtime, by its base URL. It always streams, whatever the client asked for, because tokens that
- * were said are worth keeping. The body is the one that was assigned, apart from what streaming, its bound and a continuation need.
- * A stream that is given up closes its connection, which is how a runtime learns that it may stop.
+ * Any OpenAI-compatible server as runtime, by its base URL. It always streams, whatever the client asked for, because
+ * tokens that were said are worth keeping. The body is the one that was assigned, apart from what streaming, its bound
+ * and a continuation need. A stream that is given up closes its connection, which is how a runtime learns that it may
+ * stop.
  */
 import * as Effect from "effect/Effect"
 import * as FetchHttpClient from "effect/http/FetchHttpClient"
@@ -114,7 +115,9 @@ const jsonOf = (response: HttpClientResponse.HttpClientResponse): Effect.Effect<
     ? Effect.mapError(response.json, () => new RuntimeFailed({ code: "runtime_bad_answer", fault: "node" }))
     : Effect.andThen(discard(response), Effect.fail(statusFailure(response.status)))
 
-/** Reads what nobody wants, so that its connection is free again; the text may quote the prompt and is told to nobody. */
+/**
+ * Reads what nobody wants, so that its connection is free again; the text may quote the prompt and is told to nobody.
+ */
 const discard = (response: HttpClientResponse.HttpClientResponse) =>
   response.text.pipe(Effect.timeout("1 second"), Effect.ignore)
 
@@ -142,12 +145,15 @@ const vectorsIn = (answer: Schema.Json): ReadonlyArray<RuntimeChunk> | RuntimeFa
     if (embedding === undefined || typeof index !== "number") return null
     return { _tag: "Delta", choice: index, text: "", extra: { embedding }, finish: "stop" }
   })
-  const whole = chunks.filter((chunk) => chunk !== null)
+  const whole = chunks.filter((chunk) => chunk !== null).toSorted((a, b) => orderOf(a) - orderOf(b))
   if (whole.length === 0 || whole.length < chunks.length) {
     return new RuntimeFailed({ code: "runtime_bad_answer", fault: "node" })
   }
   return usage === null ? whole : [...whole, usage]
 }
+
+/** Vectors travel in the order of their inputs, whatever order the runtime gave them in. */
+const orderOf = (chunk: RuntimeChunk): number => (chunk._tag === "Delta" ? chunk.choice : 0)
 
 const nameOf = (model: Schema.Json): ReadonlyArray<string> => {
   const id = fieldsOf(model)?.["id"]
@@ -163,7 +169,9 @@ const served = (name: string, embeds: boolean, continues: boolean): ServedModel 
 
 type Ask = (model: string) => Effect.Effect<HttpClientResponse.HttpClientResponse, RuntimeFailed>
 
-/** Whether a model only makes embeddings; each that looks like it is asked once, and again only if it could not answer. */
+/**
+ * Whether a model only makes embeddings; each that looks like it is asked once, and again only if it could not answer.
+ */
 const embedderProbe = (flagged: ReadonlyArray<string>, ask: Ask) =>
   Effect.sync(() => {
     const known = new Map(flagged.map((name) => [name, true]))

@@ -1,6 +1,7 @@
 /**
- * The attempts an agent has, running or waiting to be settled, in the order they were assigned, and what they cost in memory. Past the
- * bounds it forgets first what is durable elsewhere, then the oldest results that nobody took; what runs it never forgets.
+ * The attempts an agent has, running or waiting to be settled, in the order they were assigned, and what they cost in
+ * memory. Past the bounds it forgets first what is durable elsewhere, then the oldest results that nobody took; what
+ * runs it never forgets.
  */
 import * as Latch from "effect/Latch"
 import { type AttemptEnd, dropDurable, type HeldAttempt } from "./HeldAttempt.ts"

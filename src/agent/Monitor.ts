@@ -1,6 +1,7 @@
 /**
- * What the agent last saw of its runtime and machine. Looking may take seconds, so heartbeats and assignments use what was seen last.
- * A runtime that stops answering makes the node unhealthy; its models stay on the list, because they come back with it.
+ * What the agent last saw of its runtime and machine. Looking may take seconds, so heartbeats and assignments use what
+ * was seen last. A runtime that stops answering makes the node unhealthy; its models stay on the list, because they
+ * come back with it.
  */
 import * as Effect from "effect/Effect"
 import type { Gpu, ServedModel } from "../schemas/NodeProfile.ts"
@@ -17,7 +18,10 @@ export interface Sight {
   readonly gpus: ReadonlyArray<Gpu>
 }
 
-/** Looks once, then every few seconds for as long as the scope is open. A machine that showed no card is not asked for them again. */
+/**
+ * Looks once, then every few seconds for as long as the scope is open. A machine that showed no card is not asked for
+ * them again.
+ */
 export const make = Effect.fnUntraced(function* (runtime: Runtime, gpus: Effect.Effect<ReadonlyArray<Gpu>>) {
   let sight: Sight = { healthy: false, runtimeName: yield* runtime.name, models: [], gpus: yield* gpus }
   let looks = 0

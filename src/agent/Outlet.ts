@@ -1,6 +1,6 @@
 /**
- * A registered session, as far as attempts need one, and how the end of an attempt is told through it. The result is signed when it is
- * told and not before, because epoch and session key may have changed since the runtime ended.
+ * A registered session, as far as attempts need one, and how the end of an attempt is told through it. The result is
+ * signed when it is told and not before, because epoch and session key may have changed since the runtime ended.
  */
 import type { ResultClaim } from "../schemas/AgentFrame.ts"
 import type { Gpu } from "../schemas/NodeProfile.ts"

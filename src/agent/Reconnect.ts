@@ -1,6 +1,7 @@
 /**
- * What follows the end of a session: nearly always another one, soon. A whole fleet may have lost the same daemon, so the pause is drawn
- * by chance; it is short the first time because a stream is waiting, and grows while sessions keep failing.
+ * What follows the end of a session: nearly always another one, soon. A whole fleet may have lost the same daemon, so
+ * the pause is drawn by chance; it is short the first time because a stream is waiting, and grows while sessions keep
+ * failing.
  */
 import { CLOSE } from "../schemas/AgentFrame.ts"
 import { AgentFailed } from "./AgentFailed.ts"

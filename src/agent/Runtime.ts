@@ -70,7 +70,10 @@ export const tokensAsked = (body: Schema.JsonObject): number | null => {
   return typeof asked === "number" ? asked : null
 }
 
-/** The body with the bound of the assignment where the client named none, so that no answer is longer than what is reserved. */
+/**
+ * The body with the bound of the assignment where the client named none, so that no answer is longer than what is
+ * reserved.
+ */
 export const bounded = ({ endpoint, body, outputTokensMax }: Assignment): Schema.JsonObject =>
   endpoint === "embeddings" || tokensAsked(body) !== null
     ? body

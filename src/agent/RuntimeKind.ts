@@ -1,6 +1,7 @@
 /**
- * Which program answers at the runtime's URL, told by what it says of itself. Only the way in which an answer is continued
- * hangs on it, so a runtime that nobody recognises still works, and just does not take over half-said answers.
+ * Which program answers at the runtime's URL, told by what it says of itself. Only the way in which an answer is
+ * continued hangs on it, so a runtime that nobody recognises still works, and just does not take over half-said
+ * answers.
  */
 import * as Effect from "effect/Effect"
 import type * as Schema from "effect/Schema"

@@ -1,7 +1,7 @@
 /**
- * One WebSocket conversation with a daemon, from the challenge to the close. Ends with what the close said and never fails; attempts
- * outlive it. A daemon from which nothing came for three heartbeats is taken for gone, because a broken path may stay
- * silent for hours.
+ * One WebSocket conversation with a daemon, from the challenge to the close. Ends with what the close said and never
+ * fails; attempts outlive it. A daemon from which nothing came for three heartbeats is taken for gone, because a broken
+ * path may stay silent for hours.
  */
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"

@@ -1,6 +1,6 @@
 /**
- * The Ed25519 key that signs the results of one session. It lives and dies with the session: the handshake vouches for it, and signing
- * with it is cheap, while the node's own key is used once.
+ * The Ed25519 key that signs the results of one session. It lives and dies with the session: the handshake vouches for
+ * it, and signing with it is cheap, while the node's own key is used once.
  */
 import { generateKeyPairSync, sign } from "node:crypto"
 import { resultBytes } from "../layers/Signatures.ts"

@@ -1,7 +1,7 @@
 /**
- * What every simulated runtime answers: a function of endpoint, model, prompt, seed and choice and of nothing else, so any node
- * gives the same text, can go on from any beginning of it, and a test can say beforehand what must come out. One word is one
- * token is one piece. `max_tokens`, `stop`, `n` and `min_tokens` (for long answers) are honoured.
+ * What every simulated runtime answers: a function of endpoint, model, prompt, seed and choice and of nothing else, so
+ * any node gives the same text, can go on from any beginning of it, and a test can say beforehand what must come out.
+ * One word is one token is one piece. `max_tokens`, `stop`, `n` and `min_tokens` (for long answers) are honoured.
  */
 import type * as Schema from "effect/Schema"
 import { createHash } from "node:crypto"

@@ -1,7 +1,7 @@
 /**
- * A runtime without a model, for a first try, tests and benchmarks. What it says is settled by `SimulatedAnswer`; a character
- * settles how fast, and how often it breaks in the middle: by turns a failed attempt (the job moves on) and a lost session
- * (the agent comes back and goes on). Breaks are drawn from a seed, so a run can be repeated.
+ * A runtime without a model, for a first try, tests and benchmarks. What it says is settled by `SimulatedAnswer`; a
+ * character settles how fast, and how often it breaks in the middle: by turns a failed attempt (the job moves on) and a
+ * lost session (the agent comes back and goes on). Breaks are drawn from a seed, so a run can be repeated.
  */
 import * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"

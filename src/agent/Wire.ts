@@ -1,6 +1,7 @@
 /**
- * The sending side of one session: numbers the frames and says when the socket has taken enough. It never refuses a frame, since
- * few of them may be dropped; whoever sends pieces asks `writable` first and waits, so what is buffered stays bounded.
+ * The sending side of one session: numbers the frames and says when the socket has taken enough. It never refuses a
+ * frame, since few of them may be dropped; whoever sends pieces asks `writable` first and waits, so what is buffered
+ * stays bounded.
  */
 import { WebSocket } from "ws"
 import type { AgentFrame } from "../schemas/AgentFrame.ts"

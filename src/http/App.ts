@@ -5,6 +5,7 @@
  */
 import { randomUUID } from "node:crypto"
 import type { IncomingMessage, ServerResponse } from "node:http"
+import type * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type * as HttpServerRequest from "effect/http/HttpServerRequest"
@@ -44,8 +45,9 @@ export const make = <R>(
   Effect.gen(function* () {
     const request = yield* Request.HttpServerRequest
     const startedAt = yield* Clock.currentTimeMillis
-    const incoming = NodeHttpServerRequest.toIncomingMessage(request)
-    const outgoing = NodeHttpServerRequest.toServerResponse(request)
+    // The listener speaks HTTP/1.1 only.
+    const incoming = NodeHttpServerRequest.toIncomingMessage(request) as IncomingMessage
+    const outgoing = NodeHttpServerRequest.toServerResponse(request) as ServerResponse
     const url = incoming.url ?? "/"
     const mark = url.indexOf("?")
     const path = mark === -1 ? url : url.slice(0, mark)
@@ -57,7 +59,10 @@ export const make = <R>(
         Effect.succeed({ response: HttpServerResponse.setHeaders(response, call.answerHeaders), refusal: null }),
       onFailure: (cause) =>
         Effect.flatMap(refusalOf(cause, call.requestId), (refusal) =>
-          refusal === null ? Effect.failCause(cause as never) : tell(call, match, refusal)
+          // Interrupted by a client that left, whom nobody can tell, or by the end of this server.
+          refusal === null && outgoing.destroyed
+            ? Effect.failCause(cause as Cause.Cause<never>)
+            : tell(call, match, refusal ?? draining)
         )
     })
     yield* logRequest({

@@ -38,9 +38,10 @@ export class Rejections extends Context.Service<
       let noted: Array<Rejection> = []
       let dropped = 0
       const note = (rejection: Rejection): boolean => {
-        if (noted.length >= REJECTIONS_MAX) return void (dropped += 1) === undefined && false
-        noted.push(rejection)
-        return true
+        const fits = noted.length < REJECTIONS_MAX
+        if (fits) noted.push(rejection)
+        else dropped += 1
+        return fits
       }
       const flush = Effect.gen(function* () {
         const batch = noted

@@ -33,7 +33,8 @@ export const recoverAddress = (claim: HandshakeClaim, signatureHex: string): Nod
     const point = signature.addRecoveryBit(v - 27).recoverPublicKey(handshakeDigest(claim))
     return addressOf(point.toBytes(false))
   } catch {
-    // The library throws for r or s of zero or above the order, and for an r that is no point's: all "nobody signed this".
+    // The library throws for r or s of zero or above the order, and for an r that is no point's: all "nobody signed
+    // this".
     return null
   }
 }

@@ -60,8 +60,8 @@ export interface JobMachine {
   readonly tokens: number
   readonly tried: ReadonlyArray<NodeId>
   readonly faults: ReadonlyArray<AttemptFault>
-  /** Asked for while the row was being claimed. */
-  readonly cancel: CancelCause | null
+  /** Decided while the row was being claimed: it can be written once the answer is there. */
+  readonly pending: Ending | null
   readonly ending: Ending | null
 }
 
@@ -111,7 +111,7 @@ export const initial = (facts: MachineFacts): JobMachine => ({
   tokens: 0,
   tried: [],
   faults: [],
-  cancel: null,
+  pending: null,
   ending: null
 })
 
@@ -148,7 +148,7 @@ export const step = (machine: JobMachine, moment: JobMoment): Step => {
     case "Recorded":
       return recorded(machine)
     case "Settled":
-      return over(machine, "accepted")
+      return machine.phase === "settling" ? over(machine, "accepted") : stay(machine)
     case "Stale":
       return over(machine, "stale")
     case "Drained":
@@ -196,14 +196,24 @@ const leased = (machine: JobMachine, nodeId: NodeId, lease: LeaseToken): Step =>
     ? [{ ...machine, phase: "claiming", nodeId, lease }, [{ _tag: "Claim", nodeId }]]
     : [machine, [{ _tag: "ReleaseLease", nodeId, lease }]]
 
-const unservable = (machine: JobMachine, code: string): Step =>
-  isEnding(machine) ? stay(machine) : prepend(cancelAttempt(machine, code), end(machine, { state: "failed", code }))
+const unservable = (machine: JobMachine, code: string): Step => endNow(machine, { state: "failed", code }, code)
+
+/** Ends it, and what runs of it; while the row is being claimed nobody knows under which epoch, so the end waits for the answer. */
+const endNow = (machine: JobMachine, ending: Ending, code: string): Step => {
+  if (isEnding(machine)) return stay(machine)
+  if (machine.phase === "claiming") return [{ ...machine, pending: machine.pending ?? ending }, []]
+  return prepend(cancelAttempt(machine, code), end(machine, ending))
+}
 
 const claimed = (machine: JobMachine, moment: Extract<JobMoment, { _tag: "Claimed" }>): Step => {
   if (machine.phase !== "claiming") return stay(machine)
   const ours = { ...machine, claimed: true, epoch: moment.epoch, attempt: moment.attempt }
   const ack: JobCommand = { _tag: "AckDelivery" }
-  if (machine.cancel !== null) return prepend([ack], end(ours, cancelled(machine.cancel)))
+  if (machine.pending !== null) {
+    // The attempt that is taken over may still run; a new one was never told to anybody.
+    const running = machine.adopting ? cancelAttempt({ ...ours, phase: "grace" }, machine.pending.code ?? "") : []
+    return prepend([ack, ...running], end(ours, machine.pending))
+  }
   if (machine.adopting) return adopt(ours, ack)
   const { nodeId, lease } = machine
   if (nodeId === null || lease === null) return stay(machine)
@@ -221,13 +231,18 @@ const adopt = (machine: JobMachine, ack: JobCommand): Step => {
 const claimRefused = (machine: JobMachine, why: string): Step => {
   if (machine.phase !== "claiming") return stay(machine)
   const delivery: JobCommand = { _tag: why === "dead" ? "NackDelivery" : "AckDelivery" }
-  const commands: ReadonlyArray<JobCommand> = [...release(machine), delivery, { _tag: "Announce" }, { _tag: "Stop" }]
+  const commands: ReadonlyArray<JobCommand> = [
+    ...releaseUntold(machine),
+    delivery,
+    { _tag: "Announce" },
+    { _tag: "Stop" }
+  ]
   return [{ ...machine, phase: "over", lease: null }, commands]
 }
 
 const accepted = (machine: JobMachine): Step =>
   machine.phase === "assigned"
-    ? [{ ...machine, phase: "running" }, [stopTimer("accept"), timer("idle")]]
+    ? [{ ...machine, phase: "running" }, [...stopTimers("accept"), timer("idle")]]
     : stay(machine)
 
 /** Pieces say that the node accepted, even if the word itself was lost with an earlier actor. */
@@ -245,12 +260,12 @@ const result = (machine: JobMachine, last: number): Step => {
 
 const nodeLost = (machine: JobMachine): Step =>
   machine.phase === "assigned" || machine.phase === "running"
-    ? [{ ...machine, phase: "grace" }, [stopTimer("accept"), stopTimer("idle"), timer("grace")]]
+    ? [{ ...machine, phase: "grace" }, [...stopTimers("accept", "idle"), timer("grace")]]
     : stay(machine)
 
 const nodeBack = (machine: JobMachine, nodeId: NodeId): Step =>
   machine.phase === "grace" && machine.nodeId === nodeId
-    ? [{ ...machine, phase: "running" }, [stopTimer("grace"), timer("idle")]]
+    ? [{ ...machine, phase: "running" }, [...stopTimers("grace"), timer("idle")]]
     : stay(machine)
 
 const timerFired = (machine: JobMachine, fired: JobTimer): Step => {
@@ -272,19 +287,12 @@ const timerFired = (machine: JobMachine, fired: JobTimer): Step => {
 
 /** A job that never left the queue expired; one that was ours ran out of time. */
 const deadline = (machine: JobMachine): Step => {
-  if (isEnding(machine)) return stay(machine)
   if (machine.phase === "claiming") return [machine, [timer("deadline")]]
-  const state = machine.claimed ? "timed_out" : "expired"
-  return prepend(cancelAttempt(machine, "deadline"), end(machine, { state, code: "deadline" }))
+  return endNow(machine, { state: machine.claimed ? "timed_out" : "expired", code: "deadline" }, "deadline")
 }
 
-const cancelled = (cause: CancelCause): Ending => ({ state: "cancelled", code: cause })
-
-const cancelAsked = (machine: JobMachine, cause: CancelCause): Step => {
-  if (isEnding(machine)) return stay(machine)
-  if (machine.phase === "claiming") return [{ ...machine, cancel: cause }, []]
-  return prepend(cancelAttempt(machine, "cancelled"), end(machine, cancelled(cause)))
-}
+const cancelAsked = (machine: JobMachine, cause: CancelCause): Step =>
+  endNow(machine, { state: "cancelled", code: cause }, "cancelled")
 
 /** The attempt brought no result: is there another one, and may it go on from what was sent? */
 const attemptOver = (machine: JobMachine, code: string, fault: Fault): Step => {
@@ -300,10 +308,7 @@ const attemptOver = (machine: JobMachine, code: string, fault: Fault): Step => {
     faults
   }
   const closing: Array<JobCommand> = [
-    stopTimer("accept"),
-    stopTimer("idle"),
-    stopTimer("grace"),
-    stopTimer("execution"),
+    ...stopTimers("accept", "idle", "grace", "execution"),
     { _tag: "CancelAttempt", nodeId, code },
     { _tag: "CloseAttempt", code, fault },
     ...release(machine)
@@ -342,10 +347,11 @@ const over = (machine: JobMachine, status: "accepted" | "stale"): Step => {
   if (machine.phase === "over") return stay(machine)
   const node: ReadonlyArray<JobCommand> =
     machine.nodeId === null ? [] : [{ _tag: "AckNode", nodeId: machine.nodeId, status }]
-  const delivery: ReadonlyArray<JobCommand> = machine.claimed ? [] : [{ _tag: "ForgetLease" }, { _tag: "AckDelivery" }]
+  const waits: ReadonlyArray<JobCommand> = machine.phase === "leasing" ? [{ _tag: "ForgetLease" }] : []
+  const delivery: ReadonlyArray<JobCommand> = machine.claimed ? [] : [{ _tag: "AckDelivery" }]
   return [
     { ...machine, phase: "over", lease: null },
-    [...node, ...release(machine), ...delivery, { _tag: "Announce" }, { _tag: "Stop" }]
+    [...node, ...releaseUntold(machine), ...waits, ...delivery, { _tag: "Announce" }, { _tag: "Stop" }]
   ]
 }
 
@@ -353,27 +359,18 @@ const over = (machine: JobMachine, status: "accepted" | "stale"): Step => {
 const drained = (machine: JobMachine): Step => {
   if (machine.phase === "over") return stay(machine)
   const left = { ...machine, phase: "over" as const, lease: null }
-  if (!machine.claimed) {
-    return [
-      left,
-      [{ _tag: "ForgetLease" }, ...release(machine), { _tag: "NackDelivery" }, { _tag: "Announce" }, { _tag: "Stop" }]
-    ]
-  }
   const idle = machine.phase === "leasing" || machine.phase === "backoff"
-  const handBack: ReadonlyArray<JobCommand> = idle ? [{ _tag: "ForgetLease" }, { _tag: "HandBack" }] : []
-  return [left, [...handBack, { _tag: "Announce" }, { _tag: "Stop" }]]
+  const waits: ReadonlyArray<JobCommand> = machine.phase === "leasing" ? [{ _tag: "ForgetLease" }] : []
+  const claimedBack: ReadonlyArray<JobCommand> = idle ? [{ _tag: "HandBack" }] : []
+  const handBack: ReadonlyArray<JobCommand> = machine.claimed ? claimedBack : [{ _tag: "NackDelivery" }]
+  return [left, [...waits, ...releaseUntold(machine), ...handBack, { _tag: "Announce" }, { _tag: "Stop" }]]
 }
 
 const end = (machine: JobMachine, ending: Ending): Step => [
   { ...machine, phase: "recording", lease: null, ending },
   [
     ...(machine.phase === "leasing" ? [{ _tag: "ForgetLease" } as const] : []),
-    stopTimer("deadline"),
-    stopTimer("accept"),
-    stopTimer("idle"),
-    stopTimer("grace"),
-    stopTimer("execution"),
-    stopTimer("backoff"),
+    ...stopTimers("deadline", "accept", "idle", "grace", "execution", "backoff"),
     ...release(machine),
     { _tag: "Record", ending }
   ]
@@ -390,8 +387,13 @@ const cancelAttempt = (machine: JobMachine, code: string): ReadonlyArray<JobComm
 const release = ({ nodeId, lease }: JobMachine): ReadonlyArray<JobCommand> =>
   nodeId === null || lease === null ? [] : [{ _tag: "ReleaseLease", nodeId, lease }]
 
+/** For who leaves the job to another actor: the slot of an attempt goes with the attempt, only one that no node was told of is given back. */
+const releaseUntold = (machine: JobMachine): ReadonlyArray<JobCommand> =>
+  machine.phase === "claiming" && !machine.adopting ? release(machine) : []
+
 const timer = (of: JobTimer): JobCommand => ({ _tag: "StartTimer", timer: of })
-const stopTimer = (of: JobTimer): JobCommand => ({ _tag: "StopTimer", timer: of })
+const stopTimers = (...all: ReadonlyArray<JobTimer>): ReadonlyArray<JobCommand> =>
+  all.map((of) => ({ _tag: "StopTimer", timer: of }))
 const prepend = (first: ReadonlyArray<JobCommand>, [machine, commands]: Step): Step => [
   machine,
   [...first, ...commands]

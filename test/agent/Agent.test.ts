@@ -225,7 +225,6 @@ describe("an agent", () => {
       session.pause()
       const text = "x".repeat(16_000)
       let taken = 0
-      const all: Array<Promise<void>> = []
       // Far more than kernel buffers take; each is offered when the one before was taken.
       const offered = (async () => {
         for (let at = 0; at < 2_000; at++) {
@@ -233,8 +232,6 @@ describe("an agent", () => {
           taken += 1
         }
       })()
-      all.push(offered)
-      // The other run is stopped as well: its first say is taken only after the daemon reads again.
       yield* wait(new Promise<void>((resolve) => void whenStuck(() => taken, resolve)))
       const stuckAt = taken
       assert.isBelow(stuckAt, 2_000)

@@ -1,5 +1,6 @@
 /**
- * Bodies as runtimes get them: the client's own, plus what streaming, a bound and a continuation need, and nothing else.
+ * Bodies as runtimes get them: the client's own, plus what streaming, a bound and a continuation need, and nothing
+ * else.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { canContinue, runtimeBody, tokensLeft } from "../../src/agent/Continuation.ts"

@@ -1,5 +1,6 @@
 /**
- * The verifying side of the handshake and of results: vectors computed elsewhere, and every way to spell a signature twice.
+ * The verifying side of the handshake and of results: vectors computed elsewhere, and every way to spell a signature
+ * twice.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { secp256k1 } from "@noble/curves/secp256k1.js"

@@ -1,7 +1,8 @@
 /**
- * An agent over a real WebSocket that does what it is told and nothing else, good or bad, for tests of the daemon: answer, stall, die,
- * lie about tokens, sign wrongly, misnumber, send too much, repeat, answer for somebody else, hold and resume. It keeps no
- * state of its own accord: what is not ordered does not happen. Heartbeats too are sent on order only.
+ * An agent over a real WebSocket that does what it is told and nothing else, good or bad, for tests of the daemon:
+ * answer, stall, die, lie about tokens, sign wrongly, misnumber, send too much, repeat, answer for somebody else, hold
+ * and resume. It keeps no state of its own accord: what is not ordered does not happen. Heartbeats too are sent on
+ * order only.
  */
 import { randomBytes } from "node:crypto"
 import { WebSocket } from "ws"

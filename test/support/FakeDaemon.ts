@@ -1,6 +1,6 @@
 /**
- * The daemon's end of the WebSocket, as far as an agent can tell: challenges, checks the signature and the frame numbers, decodes every
- * frame by the schema, and otherwise does what the test says. Frames are logged per session.
+ * The daemon's end of the WebSocket, as far as an agent can tell: challenges, checks the signature and the frame
+ * numbers, decodes every frame by the schema, and otherwise does what the test says. Frames are logged per session.
  */
 import { Schema } from "effect"
 import { randomBytes } from "node:crypto"

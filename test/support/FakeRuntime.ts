@@ -1,6 +1,6 @@
 /**
- * An OpenAI-compatible runtime over real HTTP that obeys orders. It answers each request by the next order in its list, or by
- * `otherwise`; it writes down every body it got and how each connection ended, so a test can wait for either.
+ * An OpenAI-compatible runtime over real HTTP that obeys orders. It answers each request by the next order in its list,
+ * or by `otherwise`; it writes down every body it got and how each connection ended, so a test can wait for either.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http"
 import type { AddressInfo } from "node:net"
@@ -8,7 +8,10 @@ import type { AddressInfo } from "node:net"
 export type Body = Record<string, unknown>
 
 export type RuntimeOrder =
-  /** Streams these pieces as deltas, then the finish, the usage unless `usage: false`, and `[DONE]` unless `done: false`. */
+  /**
+   * Streams these pieces as deltas, then the finish, the usage unless `usage: false`, and `[DONE]` unless `done:
+   * false`.
+   */
   | {
       readonly kind: "answer"
       readonly pieces: ReadonlyArray<string>

@@ -21,7 +21,15 @@ import type { JobActorState, JobHouse } from "./JobActorState.ts"
 import { announce, apply, perform } from "./JobCommands.ts"
 import { close, publish } from "./JobFeed.ts"
 import type { ClaimAnswer, JobMessage } from "./JobMessages.ts"
-import { onNodeHolds, onNodePieces, onNodeResult, onNodeResumed, storePieces } from "./JobPieces.ts"
+import {
+  completeWhole,
+  isWhole,
+  onNodeHolds,
+  onNodePieces,
+  onNodeResult,
+  onNodeResumed,
+  storePieces
+} from "./JobPieces.ts"
 import { recordAgain } from "./Settlement.ts"
 
 export interface JobOptions {
@@ -35,6 +43,8 @@ export interface JobOptions {
 /** Crashes of one actor without getting as far as a claim; then its job is poison. */
 const RESTARTS_MAX = 5
 
+/** Phases in which nobody works on the job. */
+const IDLE: ReadonlySet<string> = new Set(["new", "leasing", "backoff"])
 /** Before asking a full dispatcher again. */
 const ROOM_FULL_PAUSE = "1 second"
 
@@ -177,9 +187,7 @@ const receive = (state: JobActorState, message: JobMessage): Effect.Effect<void,
     case "NodeRejected":
       return isOurs(state, message) ? apply(state, { _tag: "Rejected", code: message.code }) : Effect.void
     case "NodeFailed":
-      return isOurs(state, message)
-        ? apply(state, { _tag: "AttemptFailed", code: message.code, fault: message.fault })
-        : Effect.void
+      return isOurs(state, message) ? onNodeFailed(state, message) : Effect.void
     case "NodeGone":
       return isOurs(state, message) ? apply(state, { _tag: "NodeLost", code: message.code }) : Effect.void
     case "NodeHolds":
@@ -207,7 +215,7 @@ const receive = (state: JobActorState, message: JobMessage): Effect.Effect<void,
     case "EndedElsewhere":
       return onEndedElsewhere(state)
     case "Drain":
-      return apply(state, { _tag: "Drained" })
+      return message.onlyIdle && !IDLE.has(state.machine.phase) ? Effect.void : apply(state, { _tag: "Drained" })
   }
 }
 
@@ -226,6 +234,12 @@ const wantAgain = (state: JobActorState) => {
   return perform(state, { _tag: "Lease", mustContinue: facts.mustContinue && last > 0, tried })
 }
 
+/** What was lost with the node is only its word that all had been said. */
+const onNodeFailed = (state: JobActorState, { code, fault }: Extract<JobMessage, { _tag: "NodeFailed" }>) =>
+  LOST.has(code) && isWhole(state) ? completeWhole(state) : apply(state, { _tag: "AttemptFailed", code, fault })
+
+const LOST: ReadonlySet<string> = new Set(["attempt_lost", "not_held", "pieces_gone"])
+
 const onTimer = (state: JobActorState, timer: Extract<JobMessage, { _tag: "Timer" }>["timer"]) =>
   Effect.gen(function* () {
     if (timer === "idle") {
@@ -235,6 +249,7 @@ const onTimer = (state: JobActorState, timer: Extract<JobMessage, { _tag: "Timer
         return yield* state.self.after("idle", state.settings.idleMs - silence, { _tag: "Timer", timer })
       }
     }
+    if (timer === "grace" && state.machine.phase === "grace" && isWhole(state)) return yield* completeWhole(state)
     yield* apply(state, { _tag: "TimerFired", timer })
   })
 

@@ -27,4 +27,5 @@ export type JobMessage =
   | { readonly _tag: "SettleAnswered"; readonly exit: Exit.Exit<Guarded> }
   /** The row was ended by somebody else. */
   | { readonly _tag: "EndedElsewhere" }
-  | { readonly _tag: "Drain" }
+  /** Hand the job on; `onlyIdle` spares one that a node works on or that is being ended. */
+  | { readonly _tag: "Drain"; readonly onlyIdle: boolean }

@@ -206,3 +206,17 @@ export const onNodeResumed = (state: JobActorState, { nodeId, firstSeq }: Report
     }
     yield* apply(state, { _tag: "NodeBack", nodeId })
   })
+
+/** Every choice has said its last piece: there is nothing left that another node could go on with. */
+export const isWhole = ({ feed, job }: JobActorState): boolean => {
+  const finished = new Set<number>()
+  for (const { choice, finish } of feed.events) if (finish !== undefined) finished.add(choice)
+  return finished.size >= job.choices
+}
+
+/** Ends a whole answer whose signed result is lost with its node: charged by the server's own count, and nothing for the prompt. */
+export const completeWhole = (state: JobActorState): Effect.Effect<void, unknown> => {
+  const outputTokens = Math.min(state.machine.tokens, state.job.outputTokensMax)
+  state.result = { promptTokens: 0, outputTokens, gpu: null }
+  return apply(state, { _tag: "Result", last: state.feed.events.length, promptTokens: 0, outputTokens })
+}

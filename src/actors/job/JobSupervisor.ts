@@ -37,6 +37,8 @@ export class JobSupervisor extends Context.Service<
     readonly start: (jobId: JobId, namespaceId: NamespaceId, delivery: Delivery | null) => Effect.Effect<void>
     /** Jobs with an actor here. */
     readonly size: Effect.Effect<number>
+    /** Tells jobs that nobody works on to hand themselves on; the others go on. */
+    readonly handBackIdle: Effect.Effect<void>
     /** Tells every job to hand itself on; attempts under way stay with their nodes. Returns when all actors have ended. */
     readonly drain: Effect.Effect<void>
   }
@@ -79,14 +81,15 @@ export class JobSupervisor extends Context.Service<
           )
         )
       )
-      const drain = Effect.gen(function* () {
-        for (const address of yield* jobs.children) {
-          const found = house.registry.find<JobMessage>(address)
-          if (found._tag === "Some") found.value.tellUnsafe({ _tag: "Drain" })
-        }
-        yield* jobs.drain("5 seconds")
-      })
-      return JobSupervisor.of({ start, size, drain })
+      const tellAll = (message: JobMessage) =>
+        Effect.map(jobs.children, (children) => {
+          for (const address of children) {
+            const found = house.registry.find<JobMessage>(address)
+            if (found._tag === "Some") found.value.tellUnsafe(message)
+          }
+        })
+      const drain = Effect.andThen(tellAll({ _tag: "Drain", onlyIdle: false }), jobs.drain("5 seconds"))
+      return JobSupervisor.of({ start, size, handBackIdle: tellAll({ _tag: "Drain", onlyIdle: true }), drain })
     })
   )
 }

@@ -17,7 +17,7 @@ import type { Environment } from "../../schemas/Job.ts"
 import type { NodeProfile, NodeRow } from "../../schemas/NodeProfile.ts"
 import { decodeAgentFrame } from "./FrameDecoder.ts"
 import type { NodeMessage, NodeSession } from "./NodeMessages.ts"
-import type { AgentSocket } from "./NodeSupervisor.ts"
+import type { AgentSocket } from "./AgentSocket.ts"
 
 const HANDSHAKE_MAX = "5 seconds"
 /** The most that two clocks may differ at the handshake. Never used to order anything. */

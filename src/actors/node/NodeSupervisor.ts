@@ -24,23 +24,15 @@ import type { NodeRow, Restriction, RestrictionKind } from "../../schemas/NodePr
 import { refuse, type Refusal } from "../../schemas/Refusal.ts"
 import { isOutage, Root } from "../Root.ts"
 import { serve } from "./AgentSession.ts"
+import type { AgentSocket } from "./AgentSocket.ts"
 import { behavior } from "./NodeActor.ts"
 import type { NodeHouse } from "./NodeActorState.ts"
 import type { NodeMessage } from "./NodeMessages.ts"
 
+export type { AgentSocket } from "./AgentSocket.ts"
+
 /** Batches of frames and other messages that may wait for one node. */
 const MAILBOX_MAX = 4096
-
-/** A WebSocket as the session sees it. */
-export interface AgentSocket {
-  /** Text frames, as they come; null when the peer is gone. A binary or oversized frame never reaches it. */
-  readonly receive: Effect.Effect<ReadonlyArray<string> | null>
-  /** Queues a text frame; false when more than the bound waits to be written, or the socket is closed. */
-  readonly send: (text: string) => boolean
-  readonly close: (code: number, reason: string) => Effect.Effect<void>
-  /** Of the peer, for limits and logs. */
-  readonly address: string
-}
 
 export class NodeSupervisor extends Context.Service<
   NodeSupervisor,

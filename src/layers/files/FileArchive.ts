@@ -27,8 +27,12 @@ const pathOf = (root: string, name: string): Effect.Effect<string> =>
 
 /** A rename is durable once its folder is synced. */
 const syncFolder = async (folder: string) => {
-  await using handle = await open(folder, "r")
-  await handle.sync()
+  const handle = await open(folder, "r")
+  try {
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
 }
 
 /** The folder, for its owner only, and every new one on the way durable in its parent. */
@@ -40,9 +44,13 @@ const ensureFolder = async (folder: string) => {
 }
 
 const writeSynced = async (path: string, bytes: Uint8Array) => {
-  await using handle = await open(path, "wx", 0o600)
-  await handle.writeFile(bytes)
-  await handle.sync()
+  const handle = await open(path, "wx", 0o600)
+  try {
+    await handle.writeFile(bytes)
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
 }
 
 const writeWhole = async (path: string, bytes: Uint8Array) => {

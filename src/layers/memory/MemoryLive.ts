@@ -61,9 +61,8 @@ export const make = (): Effect.Effect<MemoryLive["Service"], never, Scope.Scope>
       asleepUntil = state.nextExpiry()
       if (asleepUntil === Infinity) yield* alarm.await
       else yield* Effect.timeoutOption(alarm.await, asleepUntil - now)
-      // The latch resumes this fiber inside the call that opens it, in the middle of a step: wait for a turn first.
-      yield* Effect.yieldNow
     })
+    // The latch resumes this fiber inside the step that opens it; `forever` yields before it begins again, so no step is disturbed.
     yield* Effect.forkScoped(Effect.forever(expire))
 
     const failure = (of: string, during: string) => new Outage({ of, during, cause: "the memory is out" })
@@ -100,7 +99,7 @@ const subscribe = (subscribers: Set<Subscriber>, isOut: () => boolean) =>
         return Effect.succeed(models)
       }
       subscriber.latch.closeUnsafe()
-      // A turn of its own, for the same reason as above.
+      // The latch resumes whoever waits inside the step that opens it: a turn of its own first.
       return subscriber.latch.await.pipe(Effect.andThen(Effect.yieldNow), Effect.andThen(take))
     })
     return { take }

@@ -17,7 +17,7 @@ export const layer: Layer.Layer<Audit, never, SqliteClient> = Layer.effect(
       append: (fact) => write(during("append"), (sql) => Result.succeed(append(sql, fact))),
       list: (afterSeq, limit) =>
         read(during("list"), (sql) =>
-          sql("SELECT * FROM audit WHERE seq > ? ORDER BY seq LIMIT ?").all(afterSeq, limit).map(rowOf)
+          sql("SELECT * FROM audit WHERE seq > ? ORDER BY seq LIMIT max(?, 0)").all(afterSeq, limit).map(rowOf)
         )
     })
   })

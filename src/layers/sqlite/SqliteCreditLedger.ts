@@ -39,14 +39,16 @@ const grant = (sql: Sql, asked: Grant): Result.Result<Balance, Refusal> => {
     asked.reference
   )
   if (known !== undefined) return Result.succeed(account.balance)
-  if (account.balance.granted + asked.amount > CREDITS_MAX) {
-    return Result.fail(refuse("invalid_request", "The sum of all grants would be more than an account holds."))
+  if (asked.amount < 0n || account.balance.granted + asked.amount > CREDITS_MAX) {
+    return Result.fail(
+      refuse("invalid_request", "A grant is an amount of credits whose sum with all others an account can hold.")
+    )
   }
   return Result.succeed(grantCredits(sql, account, asked))
 }
 
 const ENTRIES = `SELECT seq, kind, CAST(amount AS TEXT) AS amount, namespace_id, job_id, reference, at
-  FROM credit_entry WHERE namespace_id = ? AND seq > ? ORDER BY seq LIMIT ?`
+  FROM credit_entry WHERE namespace_id = ? AND seq > ? ORDER BY seq LIMIT max(?, 0)`
 
 const entryOf = (stored: Record<string, unknown>): CreditEntry => ({
   seq: stored["seq"] as number,

@@ -11,14 +11,14 @@ import { SqliteClient } from "./SqliteClient.ts"
 
 const during = (method: string) => ({ of: "JobSurvey", method })
 
-export const DUE = `SELECT ${COLUMNS} FROM job WHERE finished_at IS NULL AND deadline_at <= ? ORDER BY deadline_at, id LIMIT ?`
+export const DUE = `SELECT ${COLUMNS} FROM job WHERE finished_at IS NULL AND deadline_at <= ? ORDER BY deadline_at, id LIMIT max(?, 0)`
 
 export const WAITING = `SELECT ${COLUMNS} FROM job WHERE state = 'queued' AND id > ? AND run_at < ?
-  AND NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.job_id = job.id) ORDER BY id LIMIT ?`
+  AND NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.job_id = job.id) ORDER BY id LIMIT max(?, 0)`
 
 /** From the daemons to their jobs: an owner is always a known daemon, and there are few. */
 export const ORPHANS = `SELECT ${COLUMNS} FROM daemon CROSS JOIN job ON job.owner = daemon.id
-  WHERE daemon.state <> 'live' AND job.state = 'active' ORDER BY daemon.id, job.id LIMIT ?`
+  WHERE daemon.state <> 'live' AND job.state = 'active' ORDER BY daemon.id, job.id LIMIT max(?, 0)`
 
 /** Hops from lane to lane along the index instead of grouping, and counts within it. */
 export const LANES = `WITH RECURSIVE waiting (lane) AS (

@@ -13,7 +13,7 @@ const during = (method: string) => ({ of: "Outbox", method })
 
 /** By the instant at which a row became due; a row that was made due later than it was made stands later in the line. */
 export const PENDING = `SELECT id, target, envelope, created_at FROM outbox
-  WHERE due_at <= :before AND created_at < :before ORDER BY due_at, seq LIMIT :limit`
+  WHERE due_at <= :before AND created_at < :before ORDER BY due_at, seq LIMIT max(:limit, 0)`
 
 const rowOf = (stored: Record<string, unknown>): OutboxRow => ({
   id: stored["id"] as EnvelopeId,

@@ -43,7 +43,7 @@ const append = (sql: Sql, version: SettingsVersion): boolean => {
 }
 
 const newest = (sql: Sql, limit: number): ReadonlyArray<SettingsVersion> =>
-  sql("SELECT * FROM config_version ORDER BY version DESC LIMIT ?").all(limit).map(versionOf)
+  sql("SELECT * FROM config_version ORDER BY version DESC LIMIT max(?, 0)").all(limit).map(versionOf)
 
 const versionOf = (stored: Record<string, unknown>): SettingsVersion => ({
   version: stored["version"] as number,

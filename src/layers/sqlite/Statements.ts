@@ -1,6 +1,7 @@
 /**
- * Prepared statements by their text: preparing costs more than running. Rows read with `get` and `all` only: an open iterator would keep a
+ * Prepared statements by their text: preparing costs more than running. Rows are read with `get` and `all` only: an open iterator would keep a
  * savepoint from being released. Amounts of credits are bound as bigints and read with `CAST(… AS TEXT)`, since numbers lose units above 2^53.
+ * A limit is written `max(?, 0)`: SQLite takes a negative one for none.
  */
 import type { DatabaseSync, StatementSync } from "node:sqlite"
 

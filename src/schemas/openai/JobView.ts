@@ -23,7 +23,9 @@ export const JobView = Schema.Struct({
   usage: Schema.Struct({ prompt_tokens: Schema.Int, output_tokens: Schema.Int, total_tokens: Schema.Int }),
   /** Credits, as a decimal string; null until it ended. */
   cost: Schema.NullOr(Amount),
-  error: Schema.NullOr(Schema.Struct({ code: Schema.String, message: Schema.String }))
+  error: Schema.NullOr(
+    Schema.Struct({ code: Schema.String, cause: Schema.NullOr(Schema.String), message: Schema.String })
+  )
 }).annotate({ identifier: "Job" })
 export type JobView = typeof JobView.Type
 

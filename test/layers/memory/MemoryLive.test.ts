@@ -112,6 +112,15 @@ it.effect("merges wake-ups and forgets models that nobody serves any more", () =
   }).pipe(Effect.provide(live))
 )
 
+it.effect("loses no wake-up when a take is interrupted while it waits", () =>
+  Effect.gen(function* () {
+    const { capacity, fiber } = yield* waiting
+    yield* (yield* LiveNodes).announce(aNode("llama"), MINUTE)
+    yield* Fiber.interrupt(fiber)
+    assert.deepStrictEqual([...(yield* capacity.take)], ["llama"])
+  }).pipe(Effect.provide(live))
+)
+
 it.effect("counts a node once that names a model twice", () =>
   Effect.gen(function* () {
     const models = [serves("llama", ["chat"]), serves("llama", ["embeddings"])]
@@ -154,6 +163,18 @@ it.effect("keeps its sums right when a lease has run out by the clock as it is t
       now: 0
     } as const
     assert.strictEqual((yield* leases.candidates(candidates)).free, 1)
+  }).pipe(Effect.provide(live))
+)
+
+it.effect("finds what has run out by the clock in a turn of its own, not within the call that brought it", () =>
+  Effect.gen(function* () {
+    yield* TestClock.adjust(10 * MINUTE)
+    const nodes = yield* LiveNodes
+    const node = aNode("llama")
+    yield* nodes.announce(node, 5 * MINUTE)
+    assert.isNotNull(yield* nodes.get(node.nodeId, 0))
+    yield* TestClock.adjust(0)
+    assert.isNull(yield* nodes.get(node.nodeId, 0))
   }).pipe(Effect.provide(live))
 )
 

@@ -1,0 +1,85 @@
+/** Who may import whom. One row a room; what is not written here is forbidden. The sentences behind it stand in ARCHITECTURE.md. */
+const doors = "^src/layers/[^/]+\\.ts$" // a contract stands at the door; its back ends are in the rooms behind
+const rooms = {
+  "^src/schemas/": ["^src/schemas/"],
+  "^src/policies/": ["^src/schemas/", "^src/policies/"],
+  "^src/kernel/": ["^src/kernel/"],
+  [doors]: ["^src/schemas/", doors],
+  "^src/layers/([^/]+)/": ["^src/schemas/", doors, "^src/layers/$1/"],
+  "^src/actors/[^/]+\\.ts$": ["^src/(schemas|policies|kernel)/", doors, "^src/actors/[^/]+\\.ts$"],
+  "^src/actors/job/": [
+    "^src/(schemas|policies|kernel)/",
+    doors,
+    "^src/actors/(job/|[^/]+\\.ts$)",
+    "^src/actors/dispatch/DispatchMessages\\.ts$",
+    "^src/actors/node/NodeMessages\\.ts$"
+  ],
+  "^src/actors/(dispatch|node|sweep)/": ["^src/(schemas|policies|kernel)/", doors, "^src/actors/($1/|[^/]+\\.ts$)"],
+  "^src/http/": [
+    "^src/schemas/",
+    doors,
+    "^src/http/",
+    "^src/kernel/Registry\\.ts$",
+    "^src/actors/Root\\.ts$",
+    "^src/actors/job/(Admission|JobStreams)\\.ts$",
+    "^src/actors/node/NodeSupervisor\\.ts$",
+    "^src/actors/sweep/(SweepSupervisor|SweepReport)\\.ts$"
+  ],
+  // The agent signs what the daemon verifies: the one door that both ends share.
+  "^src/agent/": ["^src/schemas/", "^src/agent/", "^src/layers/Signatures\\.ts$"],
+  "^src/cli/": ["^src/schemas/", "^src/cli/"],
+  "^src/Backends\\.ts$": ["^src/layers/"],
+  "^src/DaemonOptions\\.ts$": ["^src/schemas/"],
+  "^src/Bootstrap\\.ts$": ["^src/schemas/", doors],
+  "^src/SimulatedNodes\\.ts$": ["^src/schemas/", "^src/agent/"],
+  "^src/Orchestrator\\.ts$": ["^src/(kernel|actors)/", "^src/http/Server\\.ts$", doors],
+  "^src/main\\.ts$": ["^src/[A-Z][A-Za-z]+\\.ts$", "^src/http/Server\\.ts$", "^src/schemas/", doors]
+}
+
+/** Which packages are kept behind which door. */
+const packages = {
+  "^(node:)?sqlite$": "^src/layers/sqlite/",
+  "node_modules/(pg|@effect/sql-pg|effect/dist/sql)/": "^src/layers/postgres/",
+  "node_modules/mongodb/": "^src/layers/mongodb/",
+  "node_modules/ioredis/": "^src/layers/redis/",
+  "node_modules/amqplib/": "^src/layers/rabbitmq/",
+  "node_modules/ws/": "^src/(http|agent)/",
+  "node_modules/effect/dist/(http|http-api)/": "^src/(http|agent|cli)/",
+  "node_modules/@noble/": "^src/(agent/|layers/Signatures\\.ts$)",
+  "node_modules/@effect/platform-node/": "^src/(main\\.ts$|http/|agent/|cli/)"
+}
+
+const ENTRIES = "^src/(main|cli/main|agent/main)\\.ts$"
+
+export default {
+  allowed: [
+    ...Object.entries(rooms).flatMap(([from, tos]) => tos.map((path) => ({ from: { path: from }, to: { path } }))),
+    { from: {}, to: { pathNot: "^(src|test|scripts|bench)/" } }
+  ],
+  allowedSeverity: "error",
+  forbidden: [
+    { name: "no-circular", severity: "error", from: {}, to: { circular: true } },
+    {
+      name: "alive",
+      severity: "error",
+      from: { path: ENTRIES },
+      to: { path: "^src/", pathNot: "^src/layers/memory/", reachable: false }
+    },
+    ...Object.entries(packages).map(([to, from]) => ({
+      name: "package-behind-its-door",
+      severity: "error",
+      from: { path: "^src/", pathNot: from },
+      to: { path: to }
+    }))
+  ],
+  options: {
+    parser: "swc", // without this line the tool reads no TypeScript at all and reports success
+    tsPreCompilationDeps: true,
+    doNotFollow: { path: "node_modules" },
+    enhancedResolveOptions: {
+      extensions: [".ts", ".js"],
+      exportsFields: ["exports"],
+      conditionNames: ["import", "node", "default"]
+    }
+  }
+}

@@ -1,0 +1,40 @@
+/** The one table of back ends: which one serves which contract in which profile. Nothing else enters the rooms behind the doors. */
+import { join } from "node:path"
+import * as Layer from "effect/Layer"
+import * as FileArchive from "./layers/files/FileArchive.ts"
+import { MemoryBroker } from "./layers/memory/MemoryBroker.ts"
+import * as MemoryArchive from "./layers/memory/MemoryArchive.ts"
+import * as MemoryLeases from "./layers/memory/MemoryLeases.ts"
+import { MemoryLive } from "./layers/memory/MemoryLive.ts"
+import * as MemoryLiveNodes from "./layers/memory/MemoryLiveNodes.ts"
+import * as MemoryRecords from "./layers/memory/MemoryRecords.ts"
+import * as MemoryRateLimits from "./layers/memory/MemoryRateLimits.ts"
+import * as MemoryTransport from "./layers/memory/MemoryTransport.ts"
+import * as SqliteClient from "./layers/sqlite/SqliteClient.ts"
+import * as SqliteRecords from "./layers/sqlite/SqliteRecords.ts"
+import * as SqliteState from "./layers/sqlite/SqliteState.ts"
+
+/** What is true right now, and what is on its way: lost with the process in both profiles, and made again from what is stored. */
+const passing = Layer.mergeAll(
+  Layer.mergeAll(MemoryLiveNodes.layer, MemoryLeases.layer).pipe(Layer.provide(MemoryLive.layer)),
+  MemoryTransport.layer.pipe(Layer.provide(MemoryBroker.layer)),
+  MemoryRateLimits.layer
+)
+
+const sqlite = (path: string) =>
+  Layer.mergeAll(SqliteState.layer, SqliteRecords.layer).pipe(Layer.provide(SqliteClient.layer({ path })))
+
+/** One file and one archive folder within the data folder; survives kill -9. */
+export const embedded = (dataFolder: string) =>
+  Layer.mergeAll(
+    sqlite(join(dataFolder, "resultity.db")),
+    FileArchive.layer({ root: join(dataFolder, "archive") }),
+    passing
+  )
+
+/** Nothing outlives the process. */
+export const memory = Layer.mergeAll(
+  sqlite(":memory:"),
+  MemoryArchive.layer.pipe(Layer.provide(MemoryRecords.layer)),
+  passing
+)

@@ -1,0 +1,62 @@
+/**
+ * This incarnation's life among daemons: it joins, beats, and leaves. Declared dead by others, or unable to beat for too long by its own monotonic
+ * clock, it fences itself: it stops acting at once, because somebody else may have taken its jobs over.
+ */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Data from "effect/Data"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { DaemonConfig } from "../layers/DaemonConfig.ts"
+import { Daemons } from "../layers/Daemons.ts"
+
+const BEAT_EVERY = "1 second"
+/** Shorter than the silence after which others declare it dead. */
+const SILENCE_MAX_NANOS = 8_000_000_000n
+
+export class Fenced extends Data.TaggedError("Fenced")<{ readonly why: string }> {}
+
+export class Heart extends Context.Service<
+  Heart,
+  {
+    /** Fails when this incarnation must stop acting. */
+    readonly fenced: Effect.Effect<never, Fenced>
+    /** An orderly end: what it still owns may be taken over at once. */
+    readonly leave: Effect.Effect<void>
+  }
+>()("resultity/actors/Heart") {
+  static readonly layer = Layer.effect(
+    Heart,
+    Effect.gen(function* () {
+      const { daemonId } = yield* DaemonConfig
+      const daemons = yield* Daemons
+      yield* daemons.join(daemonId, yield* Clock.currentTimeMillis)
+      const fenced = yield* Deferred.make<never, Fenced>()
+      let beatenAt = yield* Clock.currentTimeNanos
+      const beat = Effect.gen(function* () {
+        const alive = yield* daemons.beat(daemonId, yield* Clock.currentTimeMillis)
+        if (!alive) return yield* new Fenced({ why: "another daemon declared this one dead" })
+        beatenAt = yield* Clock.currentTimeNanos
+      }).pipe(
+        Effect.catchTag("Outage", ({ during }) =>
+          Effect.gen(function* () {
+            yield* Effect.logWarning("heartbeat failed", { during })
+            const silence = (yield* Clock.currentTimeNanos) - beatenAt
+            if (silence > SILENCE_MAX_NANOS) return yield* new Fenced({ why: "no heartbeat got through" })
+          })
+        )
+      )
+      yield* Effect.forever(Effect.andThen(beat, Effect.sleep(BEAT_EVERY))).pipe(
+        Effect.catchTag("Fenced", (why) => Deferred.fail(fenced, why)),
+        Effect.forkScoped
+      )
+      const leave = Effect.gen(function* () {
+        yield* Effect.catch(daemons.leave(daemonId, yield* Clock.currentTimeMillis), ({ during }) =>
+          Effect.logWarning("left without a word: others will notice the silence", { during })
+        )
+      })
+      return Heart.of({ fenced: Deferred.await(fenced), leave })
+    })
+  )
+}

@@ -1,0 +1,55 @@
+/**
+ * Where a command's words go. What was asked for goes to stdout and waits for a slow reader; remarks and errors go to stderr. A reader that
+ * has gone (`| head`) ends the command without a complaint.
+ */
+import * as Context from "effect/Context"
+import * as Data from "effect/Data"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type { Writable } from "node:stream"
+
+export class PipeClosed extends Data.TaggedError("PipeClosed")<{}> {}
+
+export class Output extends Context.Service<
+  Output,
+  {
+    /** A person looks on: documents are indented, and control characters in a job's text do nothing. */
+    readonly isTerminal: boolean
+    readonly write: (text: string | Uint8Array) => Effect.Effect<void, PipeClosed>
+    /** One line to stderr. Nobody reading it is no failure. */
+    readonly note: (line: string) => Effect.Effect<void>
+  }
+>()("resultity/cli/Output") {
+  static readonly layer = (stdout: Writable & { readonly isTTY?: boolean }, stderr: Writable): Layer.Layer<Output> =>
+    Layer.effect(
+      Output,
+      Effect.gen(function* () {
+        yield* hushed(stdout)
+        yield* hushed(stderr)
+        return Output.of({
+          isTerminal: stdout.isTTY === true,
+          write: (text) => put(stdout, text),
+          note: (line) => Effect.ignore(put(stderr, `${line}\n`))
+        })
+      })
+    )
+}
+
+/** A failed write tells its callback; without a listener the stream's own event would end the process. */
+const hushed = (stream: Writable) =>
+  Effect.acquireRelease(
+    Effect.sync(() => {
+      const listener = () => undefined
+      stream.on("error", listener)
+      return listener
+    }),
+    (listener) => Effect.sync(() => void stream.off("error", listener))
+  )
+
+const put = (stream: Writable, text: string | Uint8Array): Effect.Effect<void, PipeClosed> =>
+  Effect.callback((resume) => {
+    if (stream.destroyed || stream.writableEnded) return resume(Effect.fail(new PipeClosed()))
+    stream.write(text, (error) =>
+      resume(error === null || error === undefined ? Effect.void : Effect.fail(new PipeClosed()))
+    )
+  })

@@ -1,0 +1,191 @@
+/** The groups of the control listener. Answers are the house's own shapes; those without a schema are described as objects. */
+import * as Schema from "effect/Schema"
+import * as HttpApiEndpoint from "effect/http-api/HttpApiEndpoint"
+import * as HttpApiGroup from "effect/http-api/HttpApiGroup"
+import * as HttpApiSchema from "effect/http-api/HttpApiSchema"
+import * as OpenApi from "effect/http-api/OpenApi"
+import { SegmentManifest } from "../schemas/Archive.ts"
+import { Incident } from "../schemas/Incident.ts"
+import { ApiKey, Namespace } from "../schemas/Namespace.ts"
+import { SettingsVersion } from "../schemas/RuntimeSettings.ts"
+import { RestartOrder } from "./routes/control/Actors.ts"
+import { HoldOrder } from "./routes/control/Jobs.ts"
+import { CreateKeyOrder } from "./routes/control/Keys.ts"
+import { AmendOrder, CreateNamespaceOrder, GrantOrder } from "./routes/control/Namespaces.ts"
+import { RestrictOrder } from "./routes/control/Nodes.ts"
+import { SettingsOrder } from "./routes/control/Settings.ts"
+
+const { get, post } = HttpApiEndpoint
+const id = { id: Schema.String }
+const optional = Schema.optionalKey(Schema.String)
+const says = OpenApi.Summary
+
+const Balance = Schema.Struct({
+  granted: Schema.String,
+  available: Schema.String,
+  reserved: Schema.String,
+  spent: Schema.String
+})
+const many = <S extends Schema.Top>(schema: S) => Schema.Struct({ data: Schema.Array(schema) })
+const Objects = many(Schema.JsonObject)
+const page = { after: optional, limit: optional }
+
+/** An order's own fields with its reason, which may come in the header `x-reason` instead. */
+const order = <Fields extends Schema.Struct.Fields>(schema: Schema.Struct<Fields>) =>
+  schema.pipe(Schema.fieldsAssign({ reason: Schema.optionalKey(Schema.String) }))
+const Reason = Schema.Struct({ reason: Schema.optionalKey(Schema.String) })
+const ByReason = { payload: Reason, success: Schema.JsonObject } as const
+const NodeAnswer = Schema.Struct({ node: Schema.JsonObject })
+const nodeOrder = { params: id, payload: order(RestrictOrder), success: NodeAnswer } as const
+const nodeReason = { params: id, payload: Reason, success: NodeAnswer } as const
+
+class Actors extends HttpApiGroup.make("actors").add(
+  get("listActors", "/control/actors", { success: Objects }).annotate(says, "The supervision tree"),
+  post("restartActor", "/control/actors/restart", {
+    payload: order(RestartOrder),
+    success: Schema.JsonObject
+  }).annotate(says, "Start one actor anew")
+) {}
+
+class Nodes extends HttpApiGroup.make("nodes").add(
+  get("listNodes", "/control/nodes", { success: Objects }).annotate(says, "All nodes, with how they are right now"),
+  get("getNode", "/control/nodes/:id", { params: id, success: Schema.JsonObject }).annotate(says, "One node"),
+  post("pauseNode", "/control/nodes/:id/pause", nodeOrder).annotate(says, "No new work"),
+  post("resumeNode", "/control/nodes/:id/resume", nodeReason).annotate(says, "Lift a pause"),
+  post("freezeNode", "/control/nodes/:id/freeze", nodeOrder).annotate(says, "No work; what runs moves"),
+  post("unfreezeNode", "/control/nodes/:id/unfreeze", nodeReason).annotate(says, "Lift a freeze"),
+  post("drainNode", "/control/nodes/:id/drain", { params: id, ...ByReason }).annotate(says, "Finish, then leave"),
+  post("shadowBanNode", "/control/nodes/:id/shadow-ban", nodeOrder).annotate(says, "No work, and it is not told"),
+  post("maintainNode", "/control/nodes/:id/maintenance", nodeOrder).annotate(says, "Under maintenance"),
+  post("reinstateNode", "/control/nodes/:id/reinstate", nodeReason).annotate(says, "Lift every restriction")
+) {}
+
+class Jobs extends HttpApiGroup.make("jobs").add(
+  get("searchJobs", "/control/jobs", {
+    query: {
+      namespace: optional,
+      model: optional,
+      type: optional,
+      mode: optional,
+      status: optional,
+      from: optional,
+      to: optional,
+      user: optional,
+      key: optional,
+      node: optional,
+      error: optional,
+      limit: optional,
+      cursor: optional
+    },
+    success: Schema.Struct({
+      data: Schema.Array(Schema.JsonObject),
+      nextCursor: Schema.NullOr(Schema.String)
+    })
+  }).annotate(says, "Find jobs of all namespaces"),
+  get("getJob", "/control/jobs/:id", { params: id, success: Schema.JsonObject }).annotate(
+    says,
+    "Row, history and record, without prompt and output"
+  ),
+  get("explainJob", "/control/jobs/:id/explain", { params: id, success: Schema.JsonObject }),
+  get("followJob", "/control/jobs/:id/events", {
+    params: id,
+    query: { after: optional },
+    success: Schema.String.pipe(HttpApiSchema.asText({ contentType: "text/event-stream" }))
+  }),
+  get("traceJob", "/control/jobs/:id/trace", { params: id, success: Schema.JsonObject }),
+  post("cancelJob", "/control/jobs/:id/cancel", { params: id, ...ByReason }),
+  post("holdJob", "/control/jobs/:id/hold", {
+    params: id,
+    payload: order(HoldOrder),
+    success: Schema.JsonObject
+  }).annotate(says, "Keep its record from being archived away"),
+  get("listLanes", "/control/lanes", { success: Schema.JsonObject }).annotate(says, "What waits where")
+) {}
+
+class Namespaces extends HttpApiGroup.make("namespaces").add(
+  get("listNamespaces", "/control/namespaces", { success: many(Namespace) }),
+  post("createNamespace", "/control/namespaces", {
+    payload: order(CreateNamespaceOrder),
+    success: Schema.Struct({ namespace: Namespace }).pipe(HttpApiSchema.status(201))
+  }),
+  get("getNamespace", "/control/namespaces/:id", {
+    params: id,
+    success: Schema.Struct({ namespace: Namespace, balance: Balance, openJobs: Schema.Int })
+  }),
+  post("amendNamespace", "/control/namespaces/:id/rules", {
+    params: id,
+    payload: order(AmendOrder),
+    success: Schema.Struct({ namespace: Namespace })
+  }),
+  post("grantCredits", "/control/namespaces/:id/grant", {
+    params: id,
+    payload: order(GrantOrder),
+    success: Schema.Struct({ namespaceId: Schema.String, balance: Balance })
+  }).annotate(says, "Grant credits; the same reference twice grants once"),
+  get("getBalance", "/control/namespaces/:id/balance", {
+    params: id,
+    success: Schema.Struct({ namespaceId: Schema.String, balance: Balance })
+  }),
+  get("listEntries", "/control/namespaces/:id/entries", { params: id, query: page, success: Schema.JsonObject }),
+  get("auditLedger", "/control/ledger/audit", { success: Schema.JsonObject }).annotate(
+    says,
+    "Whether every balance is the sum of its entries"
+  )
+) {}
+
+class Keys extends HttpApiGroup.make("keys").add(
+  get("listKeys", "/control/keys", { query: { namespace: optional }, success: many(ApiKey) }),
+  post("createKey", "/control/keys", {
+    payload: order(CreateKeyOrder),
+    success: Schema.Struct({ key: ApiKey, secret: Schema.String }).pipe(HttpApiSchema.status(201))
+  }).annotate(says, "The secret is shown this once"),
+  post("revokeKey", "/control/keys/:id/revoke", {
+    params: id,
+    payload: Reason,
+    success: Schema.Struct({ key: ApiKey })
+  })
+) {}
+
+class Upkeep extends HttpApiGroup.make("upkeep").add(
+  get("listSweepers", "/control/sweepers", { success: Objects }),
+  post("sweep", "/control/sweepers/:name/sweep", {
+    params: { name: Schema.String },
+    query: { dry_run: optional },
+    ...ByReason
+  }).annotate(says, "One pass now, or what it would take"),
+  get("listArchives", "/control/archives", { success: many(SegmentManifest) }),
+  get("readArchive", "/control/archives/:id", {
+    params: id,
+    success: Schema.String.pipe(HttpApiSchema.asText({ contentType: "application/x-ndjson" }))
+  }),
+  post("verifyArchive", "/control/archives/:id/verify", {
+    params: id,
+    payload: Reason,
+    success: Schema.Struct({ segment: SegmentManifest, ok: Schema.Boolean })
+  })
+) {}
+
+class Oversight extends HttpApiGroup.make("oversight").add(
+  get("listIncidents", "/control/incidents", {
+    query: { kind: optional, type: optional, subject: optional, from: optional, to: optional, limit: optional },
+    success: many(Incident)
+  }),
+  get("listAudit", "/control/audit", { query: page, success: Schema.JsonObject }),
+  get("verifyAudit", "/control/audit/verify", { success: Schema.JsonObject })
+) {}
+
+class Rules extends HttpApiGroup.make("settings").add(
+  get("getSettings", "/control/settings", { success: SettingsVersion }),
+  post("changeSettings", "/control/settings", { payload: order(SettingsOrder), success: SettingsVersion }),
+  get("listSettings", "/control/settings/history", { query: { limit: optional }, success: many(SettingsVersion) })
+) {}
+
+class Health extends HttpApiGroup.make("health").add(
+  get("healthz", "/healthz", { success: Schema.JsonObject }),
+  get("readyz", "/readyz", { success: Schema.JsonObject }).annotate(says, "503 while it takes no work"),
+  get("metrics", "/metrics", { success: Schema.String.pipe(HttpApiSchema.asText()) }),
+  get("openapi", "/openapi.json", { success: Schema.JsonObject }),
+  get("docs", "/docs", { success: Schema.String.pipe(HttpApiSchema.asText({ contentType: "text/html" })) })
+) {}
+
+export const ControlGroups = [Actors, Nodes, Jobs, Namespaces, Keys, Upkeep, Oversight, Rules, Health] as const

@@ -1,0 +1,92 @@
+/** One job, for the namespace that asked for it: how it stands, its result, why it runs where it runs, and its cancellation. */
+import * as Effect from "effect/Effect"
+import { JobStreams } from "../../actors/job/JobStreams.ts"
+import { JobRecords } from "../../layers/JobRecords.ts"
+import { JobId } from "../../schemas/Ids.ts"
+import type { JobRecord } from "../../schemas/JobRecord.ts"
+import type { JobRow } from "../../schemas/JobState.ts"
+import { type Refusal, refuse } from "../../schemas/Refusal.ts"
+import * as Schema from "effect/Schema"
+import type { AnswerShape } from "../AnswerShape.ts"
+import { type Call, json, jsonObject, type KeyedCall, scopeOf } from "../Call.ts"
+import { failureOf, hasEnded } from "../JobOutcome.ts"
+import { viewOf } from "../JobViews.ts"
+import { keyed } from "../Route.ts"
+import { wholeAnswer } from "../WholeAnswer.ts"
+
+const isJobId = Schema.is(JobId)
+
+/** One sentence for an id that is none, one that never was, and one of somebody else. */
+export const jobNotFound = refuse("not_found", "There is no such job.")
+
+export const jobIdOf = (call: Call): Effect.Effect<JobId, Refusal> => {
+  const id = call.params["id"]
+  return isJobId(id) ? Effect.succeed(id) : Effect.fail(jobNotFound)
+}
+
+/** The row, without saying more than that there is none. */
+export const rowOf = Effect.fnUntraced(function* (call: KeyedCall) {
+  const id = yield* jobIdOf(call)
+  const streams = yield* JobStreams
+  return yield* Effect.mapError(streams.row(scopeOf(call), id), (error) =>
+    error._tag === "Refusal" && error.code === "not_found" ? jobNotFound : error
+  )
+})
+
+const job = keyed((call) => Effect.map(rowOf(call), (row) => json(viewOf(row))))
+
+const result = keyed(
+  Effect.fnUntraced(function* (call: KeyedCall) {
+    const row = yield* rowOf(call)
+    call.answerHeaders["x-job-id"] = row.job.id
+    call.answerHeaders["x-resultity-attempts"] = String(row.attempt)
+    // Not 409: the SDKs would take that for a conflict and ask again at once.
+    if (!hasEnded(row)) return json(viewOf(row), 202)
+    const failure = failureOf(row)
+    if (failure !== null) return yield* failure
+    const records = yield* JobRecords
+    const record = yield* records.get(scopeOf(call), row.job.id)
+    const output = record?.output ?? null
+    if (record === null || output === null) return yield* archived(row)
+    return jsonObject(wholeAnswer(shapeOf(record), output.choices, row.usage))
+  })
+)
+
+const archived = ({ job, usage }: JobRow): Refusal =>
+  refuse(
+    "archived",
+    `The job completed with ${usage.promptTokens} prompt and ${usage.outputTokens} output tokens; its output is not kept here any more.`,
+    { jobId: job.id }
+  )
+
+const shapeOf = (record: JobRecord): AnswerShape => ({
+  jobId: record.jobId,
+  endpoint: record.input.endpoint,
+  model: record.input.requestedModel,
+  acceptedAt: record.createdAt,
+  base64: asksForBase64(record.input.request),
+  includeUsage: false
+})
+
+const asksForBase64 = (request: Schema.Json): boolean =>
+  typeof request === "object" &&
+  request !== null &&
+  "encoding_format" in request &&
+  request["encoding_format"] === "base64"
+
+const explain = keyed(
+  Effect.fnUntraced(function* (call: KeyedCall) {
+    const { job } = yield* rowOf(call)
+    const sentences = yield* (yield* JobStreams).explain(scopeOf(call), job.id)
+    return json({ id: job.id, object: "job.explanation", sentences })
+  })
+)
+
+const cancel = keyed(
+  Effect.fnUntraced(function* (call: KeyedCall) {
+    const { job } = yield* rowOf(call)
+    return json(viewOf(yield* (yield* JobStreams).cancel(scopeOf(call), job.id, "client")))
+  })
+)
+
+export const jobRoutes = { retrieveJob: job, retrieveJobResult: result, explainJob: explain, cancelJob: cancel }

@@ -1,0 +1,68 @@
+/** Sweepers and what they put away: where each stands, one pass by hand, and the archive. */
+import * as Effect from "effect/Effect"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Schema from "effect/Schema"
+import { SweepSupervisor } from "../../../actors/sweep/SweepSupervisor.ts"
+import { Archive, type BrokenSegment } from "../../../layers/Archive.ts"
+import { SegmentId } from "../../../schemas/Archive.ts"
+import { type Refusal, refuse } from "../../../schemas/Refusal.ts"
+import type { Call } from "../../Call.ts"
+import { audit, readReason } from "../../Operator.ts"
+import { plain } from "../../OperatorViews.ts"
+import { readOneOf, readQuery } from "../../Query.ts"
+import { open } from "../../Route.ts"
+
+const listSweepers = open(() =>
+  Effect.flatMap(SweepSupervisor, ({ list }) => Effect.map(list, (data) => plain({ data })))
+)
+
+const sweep = open(
+  Effect.fnUntraced(function* (call: Call) {
+    const query = yield* readQuery(call.query, ["dry_run"])
+    const dryRun = (yield* readOneOf("dry_run", query.dry_run, ["true", "false"])) === "true"
+    const order = yield* readReason(call)
+    const name = call.params["name"] ?? ""
+    const report = yield* (yield* SweepSupervisor).sweep(name, dryRun)
+    yield* audit(order, "sweeper.sweep", `sweeper/${name}`, { dryRun, swept: report.swept })
+    return plain(report)
+  })
+)
+
+const isSegmentId = Schema.is(SegmentId)
+const segmentNotFound = refuse("not_found", "There is no such segment.")
+
+const segmentIdOf = (call: Call) => {
+  const id = call.params["id"]
+  return isSegmentId(id) ? Effect.succeed(id) : Effect.fail(segmentNotFound)
+}
+
+/** A segment without a manifest does not exist; any other fault is told, because nothing may be deleted on its strength. */
+const broken = ({ segmentId, why }: BrokenSegment): Refusal =>
+  why === "has no manifest" ? segmentNotFound : refuse("conflict", `The segment ${segmentId} is broken: it ${why}.`)
+
+const listArchives = open(
+  Effect.fnUntraced(function* () {
+    const data = yield* Effect.catchTag((yield* Archive).list, "BrokenSegment", broken)
+    return plain({ data })
+  })
+)
+
+const readArchive = open(
+  Effect.fnUntraced(function* (call: Call) {
+    const id = yield* segmentIdOf(call)
+    const lines = yield* Effect.catchTag((yield* Archive).lines(id), "BrokenSegment", broken)
+    return HttpServerResponse.text(lines.map((line) => `${line}\n`).join(""), { contentType: "application/x-ndjson" })
+  })
+)
+
+const verifyArchive = open(
+  Effect.fnUntraced(function* (call: Call) {
+    const id = yield* segmentIdOf(call)
+    const order = yield* readReason(call)
+    const segment = yield* Effect.catchTag((yield* Archive).verify(id), "BrokenSegment", broken)
+    yield* audit(order, "archive.verify", `archive/${id}`)
+    return plain({ segment, ok: true })
+  })
+)
+
+export const upkeepRoutes = { listSweepers, sweep, listArchives, readArchive, verifyArchive }

@@ -1,0 +1,23 @@
+/** Says at the end of a run which back ends the conformance suites covered, and which were not there. */
+import type { Reporter, TestModule } from "vitest/node"
+
+/** Variables that would bring a back end into the run. */
+const OPTIONAL = { LLAMA_URL: "llama.cpp (a real model runtime)" } as const
+
+export class CoverageReporter implements Reporter {
+  onTestRunEnd(modules: ReadonlyArray<TestModule>): void {
+    const covered = new Set<string>()
+    for (const module of modules) {
+      for (const suite of module.children.allSuites()) {
+        const [, backEnd] = / on (.+)$/.exec(suite.name) ?? []
+        if (backEnd !== undefined) covered.add(backEnd)
+      }
+    }
+    const lines = [...covered].toSorted().map((name) => `  covered: ${name}`)
+    for (const [variable, what] of Object.entries(OPTIONAL)) {
+      const there = process.env[variable] !== undefined
+      lines.push(there ? `  covered: ${what}` : `  not there: ${what}; set ${variable}`)
+    }
+    process.stdout.write(`\nBack ends\n${lines.join("\n")}\n`)
+  }
+}
