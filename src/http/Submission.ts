@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import { Admission, type Admitted, type JobRequest } from "../actors/job/Admission.ts"
 import { JobStreams } from "../actors/job/JobStreams.ts"
-import { waitOut } from "../layers/Outage.ts"
+import { type Outage, waitOut } from "../layers/Outage.ts"
 import { toDecimal } from "../schemas/Credits.ts"
 import type { JobId } from "../schemas/Ids.ts"
 import type { JobRow } from "../schemas/JobState.ts"
@@ -16,12 +16,12 @@ import { type Refusal, refuse } from "../schemas/Refusal.ts"
 import type { TokenEvent } from "../schemas/TokenEvent.ts"
 import type { AnswerShape } from "./AnswerShape.ts"
 import { json, jsonObject, type KeyedCall, scopeOf } from "./Call.ts"
-import * as ChunkWriter from "./ChunkWriter.ts"
+import { failureEvent, make as makeChunks } from "./ChunkWriter.ts"
 import * as EventStream from "./EventStream.ts"
 import { follow } from "./Follow.ts"
 import { failureOf } from "./JobOutcome.ts"
 import { viewOf } from "./JobViews.ts"
-import { toldOf } from "./Problems.ts"
+import { countRefusal, toldOf } from "./Problems.ts"
 import { wholeAnswer } from "./WholeAnswer.ts"
 
 /** How long the server waits for the end of a job whose client left; the cancellation itself does not hang on it. */
@@ -80,7 +80,7 @@ const waited = Effect.fnUntraced(function* (call: KeyedCall, shape: AnswerShape)
 
 const streamed = Effect.fnUntraced(function* (call: KeyedCall, shape: AnswerShape) {
   const stream = yield* EventStream.make(call)
-  const chunks = ChunkWriter.make(shape)
+  const chunks = makeChunks(shape)
   const onPieces = (events: ReadonlyArray<TokenEvent>) =>
     stream.started()
       ? stream.write(chunks.pieces(events))
@@ -88,19 +88,28 @@ const streamed = Effect.fnUntraced(function* (call: KeyedCall, shape: AnswerShap
           noteQueue(call, shape, events[0]),
           Effect.suspend(() => stream.write(chunks.pieces(events)))
         )
-  const row = yield* follow({ scope: scopeOf(call), jobId: shape.jobId, onPieces, lagged: stream.lagged }).pipe(
-    Effect.flatMap((row) => Effect.mapError(endedWell(row), (failure) => failure)),
-    Effect.catch((error) =>
-      Effect.flatMap(toldOf(error, call.requestId), (refusal) => (stream.started() ? Effect.succeed(refusal) : refusal))
-    ),
+  const ending = follow({ scope: scopeOf(call), jobId: shape.jobId, onPieces, lagged: stream.lagged }).pipe(
+    Effect.flatMap(endedWell),
+    Effect.map(({ usage }) => chunks.end(usage)),
+    Effect.catch((error) => toldWithin(call, stream, error)),
     Effect.onInterrupt(() =>
-      stream.started() ? stream.end(ChunkWriter.failureEvent(stopping(shape.jobId), call.requestId)) : Effect.void
+      stream.started() ? stream.end(failureEvent(stopping(shape.jobId), call.requestId)) : Effect.void
     )
   )
-  return yield* stream.end(isRefusal(row) ? ChunkWriter.failureEvent(row, call.requestId) : chunks.end(row.usage))
+  return yield* stream.end(yield* ending)
 })
 
-const isRefusal = (outcome: JobRow | Refusal): outcome is Refusal => "_tag" in outcome
+/** Before the head is out a failure is an ordinary answer; after it, an event. */
+const toldWithin = Effect.fnUntraced(function* (
+  call: KeyedCall,
+  stream: EventStream.EventStream,
+  error: Refusal | Outage
+) {
+  const refusal = yield* toldOf(error, call.requestId)
+  if (!stream.started()) return yield* refusal
+  yield* countRefusal(refusal)
+  return failureEvent(refusal, call.requestId)
+})
 
 const endedWell = (row: JobRow): Effect.Effect<JobRow, Refusal> => {
   const failure = failureOf(row)

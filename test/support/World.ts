@@ -51,6 +51,7 @@ import { Traces } from "../../src/layers/Traces.ts"
 import { Transport } from "../../src/layers/Transport.ts"
 import type { JobId } from "../../src/schemas/Ids.ts"
 import type { JobRow } from "../../src/schemas/JobState.ts"
+import type { NodePresence } from "../../src/schemas/NodeProfile.ts"
 import type { Caller, Namespace } from "../../src/schemas/Namespace.ts"
 import type { RuntimeSettings } from "../../src/schemas/RuntimeSettings.ts"
 import { aDaemonId, aKeyId, aRequest, fundedNamespace } from "./worldFactories.ts"
@@ -192,7 +193,8 @@ export class World {
     Effect.gen({ self: this }, function* () {
       const agent = yield* MemoryAgent.make(options)
       yield* daemon.connect(agent)
-      yield* this.rest
+      if (options.testOrders === undefined) yield* this.untilActive(agent)
+      else yield* this.rest
       yield* Scope.provide(agent.beatOn, this.scope)
       return agent
     })
@@ -221,6 +223,16 @@ export class World {
     daemon.use(
       Effect.flatMap(JobStreams, (streams) => streams.cancel({ _tag: "Operator", by: "test" }, jobId, "client"))
     )
+
+  /** Dispatch may choose it. */
+  readonly untilActive = (agent: MemoryAgent): Effect.Effect<void> =>
+    this.until("the node is active", () => this.presence(agent)?.lifecycle === "active")
+
+  /** The agent's node as dispatch sees it; null while it is not present. */
+  presence(agent: MemoryAgent): NodePresence | null {
+    const at = Effect.runSync(this.shared.live.step("test", "get", (state) => state))
+    return at.list(0).find(({ nodeId }) => nodeId === agent.nodeId) ?? null
+  }
 
   row(jobId: JobId): JobRow {
     const found = this.shared.state.jobs.get(jobId)

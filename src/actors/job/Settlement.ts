@@ -97,7 +97,7 @@ const closing = (state: JobActorState, ending: Ending, now: number): RecordPatch
   cost: costOf(state, ending),
   completeness: ending.state === "completed" ? "complete" : "truncated",
   truncatedReason: ending.state === "completed" ? null : (ending.code ?? ending.state),
-  moments: state.moments
+  moments: [...state.moments]
 })
 
 const outputOf = (state: JobActorState, ending: Ending, now: number): Output | null => {
