@@ -14,7 +14,11 @@ export const COMMON: ReadonlyArray<Flag> = [
     value: "URL",
     help: "the daemon's control listener; RESULTITY_CONTROL_URL, else http://127.0.0.1:8401"
   },
-  { name: "control-key", value: "KEY", help: "its key; better in RESULTITY_CONTROL_KEY, where other users see nothing" },
+  {
+    name: "control-key",
+    value: "KEY",
+    help: "its key; better in RESULTITY_CONTROL_KEY, where other users see nothing"
+  },
   { name: "actor", value: "NAME", help: "who you are, for the audit; RESULTITY_ACTOR, else cli" },
   { name: "json", help: "one JSON document, for programs" },
   { name: "help", help: "what a command does, with examples" }

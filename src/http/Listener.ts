@@ -21,7 +21,15 @@ export class ListenFailed extends Data.TaggedError("ListenFailed")<{
   readonly host: string
   readonly port: number
   readonly cause: unknown
-}> {}
+}> {
+  override get message(): string {
+    const code = this.cause instanceof Error && "code" in this.cause ? this.cause.code : undefined
+    const at = `${this.host}:${this.port}`
+    if (code === "EADDRINUSE") return `${at} is in use by another program: stop it, or choose another port`
+    if (code === "EACCES") return `this user may not listen on ${at}: choose a port above 1023`
+    return `cannot listen on ${at}: ${this.cause instanceof Error ? this.cause.message : String(this.cause)}`
+  }
+}
 
 const HEADERS_TIMEOUT_MS = 10_000
 const REQUEST_TIMEOUT_MS = 60_000

@@ -9,6 +9,7 @@ import type { LeaseToken, NodeId } from "../schemas/Ids.ts"
 import type { OnNodeLoss } from "../schemas/Job.ts"
 import type { CancelCause, Fault, JobMoment, JobTimer } from "../schemas/JobMoment.ts"
 import type { TerminalState } from "../schemas/JobState.ts"
+import { isLoss, isNodesOwn } from "./NodeFaults.ts"
 
 export interface MachineFacts {
   readonly onNodeLoss: OnNodeLoss
@@ -321,9 +322,9 @@ const attemptOver = (machine: JobMachine, code: string, fault: Fault): Step => {
   return [{ ...next, phase: "backoff", nodeId: null, lease: null }, [...closing, timer("backoff")]]
 }
 
-/** Different nodes that failed this job in the same way: then it is the job's fault. Losing a node says nothing about the job. */
+/** Different nodes that failed this job in the same way: then it is the job's fault. */
 const nodesFailingAlike = (faults: ReadonlyArray<AttemptFault>, code: string): ReadonlyArray<NodeId> =>
-  code === "node_lost" ? [] : [...new Set(faults.filter((fault) => fault.code === code).map(({ nodeId }) => nodeId))]
+  isNodesOwn(code) ? [] : [...new Set(faults.filter((fault) => fault.code === code).map(({ nodeId }) => nodeId))]
 
 const TIMEOUTS: ReadonlySet<string> = new Set(["accept_timeout", "idle_timeout", "execution_timeout"])
 
@@ -335,7 +336,7 @@ const verdict = (machine: JobMachine, code: string, jobsFault: boolean): Ending 
   if (facts.mustContinue && machine.last > 0 && facts.onNodeLoss !== "continue") {
     return { state: "failed", code: "node_lost_mid_stream" }
   }
-  return facts.onNodeLoss === "fail" && code === "node_lost" ? bad() : null
+  return facts.onNodeLoss === "fail" && isLoss(code) ? bad() : null
 }
 
 const recorded = (machine: JobMachine): Step =>

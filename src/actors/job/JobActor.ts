@@ -17,7 +17,7 @@ import type { RuntimeSettings } from "../../schemas/RuntimeSettings.ts"
 import type { TokenEvent } from "../../schemas/TokenEvent.ts"
 import { initial } from "../../policies/JobMachine.ts"
 import { measureOutput, noOutput } from "../../policies/OutputTokens.ts"
-import type { JobActorState, JobHouse } from "./JobActorState.ts"
+import type { AttemptProgress, JobActorState, JobHouse } from "./JobActorState.ts"
 import { announce, apply, perform } from "./JobCommands.ts"
 import { close, publish } from "./JobFeed.ts"
 import type { ClaimAnswer, JobMessage } from "./JobMessages.ts"
@@ -28,6 +28,7 @@ import {
   onNodePieces,
   onNodeResult,
   onNodeResumed,
+  reattachAgain,
   storePieces
 } from "./JobPieces.ts"
 import { recordAgain } from "./Settlement.ts"
@@ -125,7 +126,7 @@ const makeState = (
     storing: false,
     tracesOut: false,
     outputBytes: 0,
-    attempt: { firstSeq: 1, assignedAt: 0, firstTokenAt: null, hash: null, counted: noOutput },
+    attempt: attemptBefore(row, record, feed.events),
     result: null,
     suspicious: false,
     lastPieceAt: 0,
@@ -133,6 +134,23 @@ const makeState = (
     firstTokenAt: record.system.firstTokenMs === null ? null : row.job.acceptedAt + record.system.firstTokenMs,
     recordPending: false,
     parting: []
+  }
+}
+
+/** What is known of the attempt that the row names; its hash has to be made again once its node says where it began. */
+const attemptBefore = (
+  { attempt }: JobRow,
+  { routing }: JobRecord,
+  events: ReadonlyArray<TokenEvent>
+): AttemptProgress => {
+  const last = routing.attempts.at(-1)
+  const known = last?.attempt === attempt && last.endedAt === null ? last : undefined
+  return {
+    firstSeq: known?.firstSeq ?? events.length + 1,
+    assignedAt: known?.assignedAt ?? 0,
+    firstTokenAt: known?.firstTokenAt ?? null,
+    hash: null,
+    counted: known === undefined ? noOutput : measureOutput(events.slice(known.firstSeq - 1))
   }
 }
 
@@ -180,6 +198,8 @@ const receive = (state: JobActorState, message: JobMessage): Effect.Effect<void,
       return onPiecesStored(state, message.last, message.exit)
     case "StoreAgain":
       return storePieces(state)
+    case "ReattachAgain":
+      return state.machine.phase === "grace" ? reattachAgain(state) : Effect.void
     case "NodeResult":
       return onNodeResult(state, message)
     case "NodeAccepted":
@@ -267,7 +287,10 @@ const onClaimed = (state: JobActorState, { claimed, durable }: ClaimAnswer) =>
       state.feed.events.push(...news)
       state.stored = durable.length
       publish(state.feed, durable.length)
-      yield* apply(state, { _tag: "Tokens", last: durable.length, tokens: measureOutput(news).tokens })
+      const { counted, firstSeq } = state.attempt
+      state.attempt.counted = measureOutput(state.feed.events.slice(firstSeq - 1))
+      const tokens = state.attempt.counted.tokens - counted.tokens
+      yield* apply(state, { _tag: "Tokens", last: durable.length, tokens })
     }
     if (row.crashes > state.settings.crashesMax) yield* apply(state, { _tag: "Unservable", code: "poison" })
   })

@@ -188,8 +188,16 @@ const OUTPUT_BOUNDS = ["max_tokens", "max_completion_tokens"]
 const isFields = (value: Schema.Json): value is Schema.JsonObject =>
   typeof value === "object" && value !== null && !Array.isArray(value)
 
+/** Asked again while the grace lasts: the node may be on its way back, and then either goes on or says that it has nothing. */
 const reattach = (state: JobActorState, nodeId: NodeId, fromSeq: number) =>
-  toNode(state, nodeId, { _tag: "Reattach", ...attemptOf(state), epoch: state.machine.epoch, fromSeq })
+  Effect.suspend(() => {
+    tellNode(state, nodeId, { _tag: "Reattach", ...attemptOf(state), epoch: state.machine.epoch, fromSeq })
+    return state.machine.phase === "grace"
+      ? state.self.after("reattach", REATTACH_AGAIN_MS, { _tag: "ReattachAgain" })
+      : Effect.void
+  })
+
+const REATTACH_AGAIN_MS = 200
 
 /** Soonest that a deadline rings again when it rang while the row was being claimed. */
 const DEADLINE_AGAIN_MS = 50

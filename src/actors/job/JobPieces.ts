@@ -54,7 +54,7 @@ export const onNodePieces = (state: JobActorState, report: Report<"NodePieces">)
       const broken = broke(state)
       if (broken !== null) return yield* apply(state, { _tag: "AttemptFailed", code: broken, fault: "node" })
     }
-    if (gap) yield* repeat(state)
+    if (gap) yield* reattachAgain(state)
   })
 
 /** Appends what follows on from what is there; a piece further ahead is a gap. */
@@ -92,7 +92,8 @@ const noteFirstToken = (state: JobActorState, now: number) =>
     return Metric.update(Metrics.firstTokenMs, now - state.job.acceptedAt)
   })
 
-const repeat = (state: JobActorState) => {
+/** Asks the node to go on from the first piece that is not here. */
+export const reattachAgain = (state: JobActorState) => {
   const { nodeId } = state.machine
   return nodeId === null
     ? Effect.void
@@ -121,7 +122,7 @@ export const onNodeResult = (state: JobActorState, { nodeId, result }: Report<"N
   Effect.gen(function* () {
     if (!isCurrent(state, { ...result, nodeId })) return
     const { attempt, feed } = state
-    if (result.lastSeq > feed.events.length) return yield* repeat(state)
+    if (result.lastSeq > feed.events.length) return yield* reattachAgain(state)
     const matches =
       result.lastSeq === feed.events.length &&
       result.firstSeq === attempt.firstSeq &&
@@ -156,8 +157,9 @@ const accept = (state: JobActorState, result: Report<"NodeResult">["result"]) =>
       choices: job.choices,
       max: Math.max(0, job.outputTokensMax - earlier)
     })
-    // A continued answer's prompt holds what was said before; that was charged as output already.
-    const prompt = reconcilePrompt(Math.max(0, result.promptTokens - earlier), job.promptTokensMax)
+    // A runtime counts what was said before an attempt as prompt; that was charged as output already.
+    const promptClaimed = result.promptTokens > earlier ? result.promptTokens - earlier : result.promptTokens
+    const prompt = reconcilePrompt(promptClaimed, job.promptTokensMax)
     state.result = {
       promptTokens: prompt.tokens,
       outputTokens: earlier + output.tokens,
@@ -180,7 +182,7 @@ export const onNodeHolds = (state: JobActorState, { nodeId, attempt }: Report<"N
   if (machine.phase === "new" || machine.phase === "claiming") return Effect.void
   const ours = machine.nodeId === nodeId && machine.attempt === attempt
   if (ours && (machine.phase === "recording" || machine.phase === "settling")) return Effect.void
-  if (ours && isCurrent(state, { nodeId, attempt, epoch: machine.epoch })) return repeat(state)
+  if (ours && isCurrent(state, { nodeId, attempt, epoch: machine.epoch })) return reattachAgain(state)
   return Effect.sync(
     () => void tellNode(state, nodeId, { _tag: "SettleAttempt", jobId: job.id, attempt, status: "stale" })
   )

@@ -40,6 +40,7 @@ const makeState = (house: NodeHouse, row: NodeRow, self: ActorContext<NodeMessag
   lifecycle: row.lifecycle,
   attempts: new Map(),
   held: new Map(),
+  awaited: new Map(),
   saidHolding: false,
   tests: new Map(),
   passed: new Set(),
@@ -129,7 +130,9 @@ const loseSession = (state: NodeActorState, code: string): Effect.Effect<void> =
     if (session === null) return
     state.session = null
     state.verify = () => false
-    for (const [jobId, { attempt }] of state.attempts) report(state, jobId, { _tag: "NodeGone", nodeId, attempt, code })
+    for (const [jobId, { attempt }] of state.attempts) {
+      if (report(state, jobId, { _tag: "NodeGone", nodeId, attempt, code })) state.awaited.set(jobId, attempt)
+    }
     state.attempts.clear()
     state.held.clear()
     for (const jobId of state.tests.keys()) yield* state.self.cancelAfter(`test/${jobId}`)

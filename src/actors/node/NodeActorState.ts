@@ -55,6 +55,8 @@ export interface NodeActorState {
   readonly attempts: Map<JobId, HeldAttempt>
   /** Attempts that the agent still holds and nobody has asked for since it came back. */
   readonly held: Map<JobId, HeldAttempt>
+  /** Attempts that jobs here wait for: the agent's word of what it holds says whether they go on. */
+  readonly awaited: Map<JobId, number>
   /** The agent has said what it holds in this session. */
   saidHolding: boolean
   readonly tests: Map<JobId, ModelTest>

@@ -35,7 +35,7 @@ export const reattach = (state: NodeActorState, { jobId, attempt, epoch, fromSeq
     const { nodeId } = state
     const known = state.attempts.get(jobId) ?? state.held.get(jobId)
     if (known?.attempt !== attempt) {
-      if (state.session === null || !state.saidHolding) return
+      if (state.session === null || !state.saidHolding) return void state.awaited.set(jobId, attempt)
       return void report(state, jobId, { _tag: "NodeFailed", nodeId, attempt, code: "attempt_lost", fault: "node" })
     }
     state.held.delete(jobId)
@@ -48,17 +48,21 @@ export const reattach = (state: NodeActorState, { jobId, attempt, epoch, fromSeq
 
 export const cancelAttempt = (state: NodeActorState, { jobId, attempt, code }: Told<"CancelAttempt">) =>
   Effect.sync(() => {
-    if (state.attempts.get(jobId)?.attempt === attempt) state.attempts.delete(jobId)
-    if (state.held.get(jobId)?.attempt === attempt) state.held.delete(jobId)
+    forget(state, jobId, attempt)
     sendFrame(state, { _tag: "Cancel", jobId, attempt, code })
   })
 
 export const settleAttempt = (state: NodeActorState, { jobId, attempt, status }: Told<"SettleAttempt">) =>
   Effect.sync(() => {
-    if (state.attempts.get(jobId)?.attempt === attempt) state.attempts.delete(jobId)
-    if (state.held.get(jobId)?.attempt === attempt) state.held.delete(jobId)
+    forget(state, jobId, attempt)
     sendFrame(state, { _tag: "Settled", jobId, attempt, status })
   })
+
+const forget = (state: NodeActorState, jobId: JobId, attempt: number): void => {
+  if (state.attempts.get(jobId)?.attempt === attempt) state.attempts.delete(jobId)
+  if (state.held.get(jobId)?.attempt === attempt) state.held.delete(jobId)
+  if (state.awaited.get(jobId) === attempt) state.awaited.delete(jobId)
+}
 
 export const onFrames = (state: NodeActorState, frames: ReadonlyArray<AgentFrame>): Effect.Effect<void, unknown> =>
   Effect.gen(function* () {
@@ -151,8 +155,13 @@ const onHolding = (state: NodeActorState, { attempts }: Frame<"Holding">) =>
     for (const { jobId, attempt, epoch, firstSeq, done } of attempts) {
       if (state.attempts.has(jobId)) continue
       state.held.set(jobId, { attempt, epoch, firstSeq, done })
+      if (state.awaited.get(jobId) === attempt) state.awaited.delete(jobId)
       if (!report(state, jobId, { _tag: "NodeHolds", nodeId, attempt, firstSeq })) orphans.push({ jobId, attempt })
     }
+    for (const [jobId, attempt] of state.awaited) {
+      report(state, jobId, { _tag: "NodeFailed", nodeId, attempt, code: "attempt_lost", fault: "node" })
+    }
+    state.awaited.clear()
     if (orphans.length > 0) yield* state.self.fork(settleOver(state, orphans))
   })
 

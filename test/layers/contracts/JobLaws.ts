@@ -9,7 +9,8 @@ import { Daemons } from "../../../src/layers/Daemons.ts"
 import { type Admission, type Claim, type Finish, JobStore, type Release } from "../../../src/layers/JobStore.ts"
 import { Outbox } from "../../../src/layers/Outbox.ts"
 import type { DaemonId, JobId } from "../../../src/schemas/Ids.ts"
-import { TerminalState } from "../../../src/schemas/JobState.ts"
+import type { Job } from "../../../src/schemas/Job.ts"
+import { isTerminal, type JobRow, TerminalState } from "../../../src/schemas/JobState.ts"
 import {
   aClaim,
   aDaemonId,
@@ -27,18 +28,21 @@ import { JobModel } from "./JobModel.ts"
 import { assertSound, type JobServices, messagesOf, type StateCapabilities } from "./StateProbes.ts"
 
 const upTo = (maximum: number) => Schema.Int.check(Schema.isBetween({ minimum: 0, maximum }))
-const JobSlot = upTo(3)
+const RESERVED = [10, 25, 40, 0, 5, 1]
+const JobSlot = upTo(RESERVED.length - 1)
 const DaemonSlot = upTo(2)
-/** Mostly right: the number of the choice that `weighted` makes. */
+/** Decides how right a call is: `weighted` mostly takes the first choice. */
 const Dice = upTo(9)
 
+const aim = { job: JobSlot, fits: Dice, by: Dice, daemon: DaemonSlot, epoch: Dice }
+
 const Step = Schema.TaggedUnion({
-  Grant: { amount: upTo(60) },
+  Grant: { amount: upTo(99) },
   Admit: { job: JobSlot },
-  Claim: { job: JobSlot, by: Dice, daemon: DaemonSlot, epoch: Dice, adopts: Schema.Boolean, crashed: Schema.Boolean },
-  Release: { job: JobSlot, by: Dice, daemon: DaemonSlot, epoch: Dice },
-  Finish: { job: JobSlot, by: Dice, daemon: DaemonSlot, epoch: Dice, state: TerminalState, part: upTo(4), over: Dice },
-  Again: { job: JobSlot },
+  Claim: { ...aim, adopts: Schema.Boolean, crashed: Schema.Boolean },
+  Release: aim,
+  Finish: { ...aim, state: TerminalState, part: upTo(4), over: Dice },
+  Again: { back: upTo(2) },
   Join: { daemon: DaemonSlot },
   Bury: { daemon: DaemonSlot }
 })
@@ -48,50 +52,64 @@ type Step = typeof Step.Type
 const weighted = <A>(dice: number, ...choices: readonly [A, ...ReadonlyArray<A>]): A =>
   choices[Math.max(0, dice - 5) % choices.length] ?? choices[0]
 
-/** Long, because what goes wrong needs a claim, a death and a late call in this order; `size` bounds what is drawn, and its default is ten. */
+/** Long, because what goes wrong needs a claim, a death and a late call in this order. The length is drawn below `size`, which grows with the runs. */
 const STEPS_MAX = 40
 const Steps = Arbitrary.array(Arbitrary.schema(Step), { minLength: 1, maxLength: STEPS_MAX })
-const drawn = (runs: number) => ({ arbitrary: { runs, size: STEPS_MAX } })
-const Purse = upTo(150)
+const drawn = (runs: number) => ({ arbitrary: { runs, size: 5 * STEPS_MAX } })
+/** All of `RESERVED` is 81. */
+const Purse = upTo(120)
 
-/** One namespace, four jobs and three places for daemons; every call takes the row as it is when the call is made. */
-const makeStage = Effect.fnUntraced(function* (purse: number) {
+/** One namespace, some jobs, and places for as many daemons as may live at a time; every call takes the row as it is when the call is made. */
+const makeStage = Effect.fnUntraced(function* (purse: number, soleOwner: boolean) {
   const { id: namespaceId } = yield* fundedNamespace(purse)
   const began = freshTime()
-  const jobs = [10, 25, 40, 0].map((reserved) => {
+  const jobs = RESERVED.map((reserved) => {
     const job = aJob({ namespaceId, reserved: credits(reserved), acceptedAt: began })
-    return { admission: anAdmission(job), job, last: null as Release | Finish | null }
+    return { admission: anAdmission(job), job }
   })
-  const daemons: Array<DaemonId> = [aDaemonId(), aDaemonId(), aDaemonId()]
-  const stage = { namespaceId, jobs, daemons, now: began, jobIds: jobs.map(({ job }) => job.id) as Array<JobId> }
-  return stage
+  const daemons: Array<DaemonId> = Array.from({ length: soleOwner ? 1 : 3 }, aDaemonId)
+  const jobIds: ReadonlyArray<JobId> = jobs.map(({ job }) => job.id)
+  const said: Array<Release | Finish> = []
+  return { namespaceId, jobs, jobIds, daemons, said, now: began }
 })
 type Stage = Effect.Success<ReturnType<typeof makeStage>>
 
-const rowOf = (stage: Stage, slot: number) =>
-  Effect.map(
-    Effect.flatMap(JobStore, (store) => store.get(stage.jobs[slot]!.job.id)),
-    (row) =>
-      row ?? {
-        job: stage.jobs[slot]!.job,
-        state: "queued" as const,
-        owner: null,
-        epoch: 0,
-        attempt: 0,
-        failures: 0,
-        crashes: 0,
-        nodeId: null,
-        runAt: stage.now,
-        usage: { promptTokens: 0, outputTokens: 0 },
-        charged: credits(0),
-        errorCode: null,
-        finishedAt: null
-      }
-  )
+const placeOf = (stage: Stage, slot: number) => slot % stage.daemons.length
+const daemonAt = (stage: Stage, slot: number) => stage.daemons[placeOf(stage, slot)]!
+
+/** The row that a call is about: mostly one in a state that the call fits, so that long ways are walked; else the one in that place. */
+const rowFor = Effect.fnUntraced(function* (
+  stage: Stage,
+  { job, fits }: { readonly job: number; readonly fits: number },
+  wanted: (row: JobRow) => boolean
+) {
+  const store = yield* JobStore
+  const rows = yield* Effect.forEach(stage.jobs, (each) => store.get(each.job.id))
+  const fitting = rows.filter((row) => row !== null).filter(wanted)
+  const placed = rows[job] ?? unborn(stage.jobs[job]!.job)
+  return weighted(fits, fitting[job % Math.max(1, fitting.length)] ?? placed, placed)
+})
+
+/** What a caller believes of a job that does not exist. */
+const unborn = (job: Job): JobRow => ({
+  job,
+  state: "queued",
+  owner: null,
+  epoch: 0,
+  attempt: 0,
+  failures: 0,
+  crashes: 0,
+  nodeId: null,
+  runAt: job.acceptedAt,
+  usage: { promptTokens: 0, outputTokens: 0 },
+  charged: credits(0),
+  errorCode: null,
+  finishedAt: null
+})
 
 const claimIn = Effect.fnUntraced(function* (stage: Stage, step: Extract<Step, { _tag: "Claim" }>) {
-  const row = yield* rowOf(stage, step.job)
-  const daemonId = weighted(step.by, stage.daemons[step.daemon]!, row.owner ?? stage.daemons[step.daemon]!)
+  const row = yield* rowFor(stage, step, ({ state }) => !isTerminal(state))
+  const daemonId = weighted(step.by, daemonAt(stage, step.daemon), row.owner ?? daemonAt(stage, step.daemon))
   const call: Claim = aClaim(row, daemonId, {
     epochSeen: Math.max(0, row.epoch + weighted(step.epoch, 0, 0, 0, -1, 1)),
     nodeId: step.adopts ? null : aNodeId(),
@@ -102,9 +120,9 @@ const claimIn = Effect.fnUntraced(function* (stage: Stage, step: Extract<Step, {
 })
 
 const releaseIn = Effect.fnUntraced(function* (stage: Stage, step: Extract<Step, { _tag: "Release" }>) {
-  const row = yield* rowOf(stage, step.job)
+  const row = yield* rowFor(stage, step, ({ state }) => state === "active")
   const call: Release = aRelease(row, {
-    daemonId: weighted(step.by, row.owner ?? stage.daemons[step.daemon]!, stage.daemons[step.daemon]!),
+    daemonId: weighted(step.by, row.owner ?? daemonAt(stage, step.daemon), daemonAt(stage, step.daemon)),
     epoch: Math.max(0, row.epoch + weighted(step.epoch, 0, 0, 0, -1, 1)),
     runAt: stage.now,
     at: stage.now
@@ -113,10 +131,10 @@ const releaseIn = Effect.fnUntraced(function* (stage: Stage, step: Extract<Step,
 })
 
 const finishIn = Effect.fnUntraced(function* (stage: Stage, step: Extract<Step, { _tag: "Finish" }>) {
-  const row = yield* rowOf(stage, step.job)
+  const row = yield* rowFor(stage, step, ({ state }) => state === "active")
   const part = (row.job.reserved * BigInt(step.part)) / 4n
   const call: Finish = aFinish(row, {
-    daemonId: weighted(step.by, row.owner, row.owner, stage.daemons[step.daemon]!, null),
+    daemonId: weighted(step.by, row.owner, daemonAt(stage, step.daemon), null),
     epoch: Math.max(0, row.epoch + weighted(step.epoch, 0, 0, 0, -1, 1)),
     state: step.state,
     charge: credits(step.over === 9 ? row.job.reserved + 1n : part),
@@ -144,8 +162,9 @@ const releaseTag = (call: Release) =>
 const finishTag = (call: Finish) => Effect.flatMap(JobStore, (store) => tagOf(store.finish(call), ({ _tag }) => _tag))
 
 /** The place gets a new incarnation; the one before it leaves first, if it still lives. */
-const join = Effect.fnUntraced(function* (stage: Stage, place: number) {
+const join = Effect.fnUntraced(function* (stage: Stage, slot: number) {
   const daemons = yield* Daemons
+  const place = placeOf(stage, slot)
   yield* daemons.leave(stage.daemons[place]!, stage.now)
   const id = aDaemonId()
   stage.daemons[place] = id
@@ -154,9 +173,9 @@ const join = Effect.fnUntraced(function* (stage: Stage, place: number) {
 })
 
 /** Everybody else beats, and then whoever did not is declared dead. */
-const bury = Effect.fnUntraced(function* (stage: Stage, place: number) {
+const bury = Effect.fnUntraced(function* (stage: Stage, slot: number) {
   const daemons = yield* Daemons
-  for (const [other, id] of stage.daemons.entries()) if (other !== place) yield* daemons.beat(id, stage.now)
+  for (const id of stage.daemons) if (id !== daemonAt(stage, slot)) yield* daemons.beat(id, stage.now)
   return yield* daemons.bury(stage.now)
 })
 
@@ -182,18 +201,18 @@ const act = Effect.fnUntraced(function* (stage: Stage, step: Step) {
       return yield* Effect.asVoid(Effect.flatMap(claimIn(stage, step), claimTag))
     case "Release": {
       const call = yield* releaseIn(stage, step)
-      stage.jobs[step.job]!.last = call
+      stage.said.push(call)
       return yield* Effect.asVoid(releaseTag(call))
     }
     case "Finish": {
       const call = yield* finishIn(stage, step)
-      stage.jobs[step.job]!.last = call
+      stage.said.push(call)
       return yield* Effect.asVoid(finishTag(call))
     }
     case "Again": {
-      const { last } = stage.jobs[step.job]!
-      if (last === null) return
-      return yield* Effect.asVoid("runAt" in last ? releaseTag(last) : finishTag(last))
+      const call = stage.said.at(-1 - step.back)
+      if (call === undefined) return
+      return yield* Effect.asVoid("runAt" in call ? releaseTag(call) : finishTag(call))
     }
     case "Join":
       return yield* Effect.asVoid(join(stage, step.daemon))
@@ -207,35 +226,40 @@ const compare = Effect.fnUntraced(function* (stage: Stage, model: JobModel, step
   stage.now += 1
   const holds = (actual: string, allowed: ReadonlyArray<string>) =>
     assert.include(allowed, actual, `${JSON.stringify(step)}: ${actual}, not ${allowed.join(" or ")}`)
-  const job = "job" in step ? stage.jobs[step.job]! : stage.jobs[0]!
-  const guarded = (call: Release | Finish) =>
-    "runAt" in call
+  const guarded = (call: Release | Finish) => {
+    if (step._tag !== "Again") stage.said.push(call)
+    return "runAt" in call
       ? Effect.map(releaseTag(call), (actual) => holds(actual, model.release(call)))
       : Effect.map(finishTag(call), (actual) => holds(actual, model.finish(call)))
+  }
   switch (step._tag) {
     case "Grant":
       yield* grant(stage, step.amount)
       return model.grant(BigInt(step.amount))
-    case "Admit":
-      return holds(yield* admitTag(job.admission), model.admit(job.job))
+    case "Admit": {
+      const { admission, job } = stage.jobs[step.job]!
+      return holds(yield* admitTag(admission), model.admit(job))
+    }
     case "Claim": {
       const call = yield* claimIn(stage, step)
       return holds(yield* claimTag(call), model.claim(call))
     }
     case "Release":
-      return yield* guarded((job.last = yield* releaseIn(stage, step)))
+      return yield* guarded(yield* releaseIn(stage, step))
     case "Finish":
-      return yield* guarded((job.last = yield* finishIn(stage, step)))
-    case "Again":
-      return job.last === null ? undefined : yield* guarded(job.last)
+      return yield* guarded(yield* finishIn(stage, step))
+    case "Again": {
+      const call = stage.said.at(-1 - step.back)
+      return call === undefined ? undefined : yield* guarded(call)
+    }
     case "Join": {
-      model.living.delete(stage.daemons[step.daemon]!)
+      model.living.delete(daemonAt(stage, step.daemon))
       const id = yield* join(stage, step.daemon)
       if (soleOwner) model.living.clear()
       return void model.living.add(id)
     }
     case "Bury": {
-      const [id, buried] = [stage.daemons[step.daemon]!, yield* bury(stage, step.daemon)]
+      const [id, buried] = [daemonAt(stage, step.daemon), yield* bury(stage, step.daemon)]
       assert.strictEqual(buried.includes(id), model.living.delete(id))
       return assert.isFalse(buried.some((each) => model.living.has(each)))
     }
@@ -273,11 +297,12 @@ export const jobLaws = <E>(
       { steps: Steps, purse: Purse },
       ({ steps, purse }) =>
         Effect.gen(function* () {
-          const stage = yield* makeStage(purse)
+          const stage = yield* makeStage(purse, soleOwner)
           const model = new JobModel()
           model.grant(BigInt(purse))
-          for (const daemon of [0, 1, 2]) yield* compare(stage, model, { _tag: "Join", daemon }, soleOwner)
-          for (const job of [0, 1]) yield* compare(stage, model, { _tag: "Admit", job }, soleOwner)
+          for (const daemon of stage.daemons.keys()) yield* compare(stage, model, { _tag: "Join", daemon }, soleOwner)
+          for (const job of RESERVED.keys())
+            if (job % 2 === 0) yield* compare(stage, model, { _tag: "Admit", job }, soleOwner)
           for (const step of steps) yield* compare(stage, model, step, soleOwner)
 
           yield* agree(stage, model)
@@ -292,9 +317,9 @@ export const jobLaws = <E>(
       { steps: Steps, purse: Purse },
       ({ steps, purse }) =>
         Effect.gen(function* () {
-          const stage = yield* makeStage(purse)
-          for (const daemon of [0, 1, 2]) yield* act(stage, { _tag: "Join", daemon })
-          for (const job of [0, 1, 2, 3]) yield* act(stage, { _tag: "Admit", job })
+          const stage = yield* makeStage(purse, soleOwner)
+          for (const daemon of stage.daemons.keys()) yield* act(stage, { _tag: "Join", daemon })
+          for (const job of RESERVED.keys()) yield* act(stage, { _tag: "Admit", job })
           yield* Effect.forEach(steps, (step) => act(stage, step), { concurrency: 8, discard: true })
 
           yield* assertSound(stage.namespaceId, stage.jobIds)

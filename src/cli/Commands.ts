@@ -1,0 +1,25 @@
+/** Every command, in the order in which the help lists them. */
+import type { Command } from "./Command.ts"
+import { actorCommands } from "./commands/Actors.ts"
+import { archiveCommands } from "./commands/Archives.ts"
+import { creditCommands } from "./commands/CreditCommands.ts"
+import { jobCommands } from "./commands/Jobs.ts"
+import { keyCommands } from "./commands/Keys.ts"
+import { laneCommands } from "./commands/Lanes.ts"
+import { namespaceCommands } from "./commands/Namespaces.ts"
+import { nodeCommands } from "./commands/Nodes.ts"
+import { settingCommands } from "./commands/SettingCommands.ts"
+import { sweeperCommands } from "./commands/Sweepers.ts"
+
+export const COMMANDS: ReadonlyArray<Command> = [
+  ...jobCommands,
+  ...nodeCommands,
+  ...namespaceCommands,
+  ...keyCommands,
+  ...creditCommands,
+  ...sweeperCommands,
+  ...archiveCommands,
+  ...actorCommands,
+  ...laneCommands,
+  ...settingCommands
+]

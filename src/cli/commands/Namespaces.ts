@@ -1,0 +1,106 @@
+/** `namespaces`: the units that pay and are limited. */
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import { Environment } from "../../schemas/Job.ts"
+import { argument, type Command, type Input, REASON, reasonOf } from "../Command.ts"
+import { at, Control } from "../Control.ts"
+import { instant } from "../Plain.ts"
+import { show } from "../Show.ts"
+import { type Column, table } from "../Table.ts"
+
+const Namespace = Schema.Struct({
+  id: Schema.String,
+  name: Schema.String,
+  environment: Schema.String,
+  rules: Schema.Struct({
+    urgent: Schema.Boolean,
+    weight: Schema.Finite,
+    openJobsMax: Schema.Finite,
+    retentionDays: Schema.Finite,
+    persistPayloads: Schema.Boolean
+  }),
+  createdAt: Schema.Finite
+})
+
+const COLUMNS: ReadonlyArray<Column<typeof Namespace.Type>> = [
+  { title: "NAMESPACE", of: ({ id }) => id },
+  { title: "NAME", of: ({ name }) => name },
+  { title: "ENVIRONMENT", of: ({ environment }) => environment },
+  { title: "URGENT", of: ({ rules }) => (rules.urgent ? "yes" : "no") },
+  { title: "WEIGHT", of: ({ rules }) => rules.weight, right: true },
+  { title: "OPEN JOBS", of: ({ rules }) => rules.openJobsMax, right: true },
+  { title: "DAYS", of: ({ rules }) => rules.retentionDays, right: true },
+  { title: "PAYLOADS", of: ({ rules }) => (rules.persistPayloads ? "kept" : "dropped") },
+  { title: "CREATED", of: ({ createdAt }) => instant(createdAt) }
+]
+
+const showAll = show(Schema.Struct({ data: Schema.Array(Namespace) }), ({ data }) =>
+  data.length === 0 ? "No namespaces.\n" : table(COLUMNS, data)
+)
+const showMade = show(
+  Schema.Struct({ namespace: Namespace }),
+  ({ namespace }) => `${namespace.id} is ${namespace.name} on ${namespace.environment}. It has no credits yet.\n`
+)
+
+/** The rules that were given; the daemon knows the others. */
+const rulesOf = ({ flags }: Input): Schema.JsonObject => {
+  const figures = { weight: "weight", "open-jobs": "openJobsMax", "retention-days": "retentionDays" }
+  return {
+    ...(flags.has("urgent") ? { urgent: true } : {}),
+    ...(flags.has("drop-payloads") ? { persistPayloads: false } : {}),
+    ...Object.fromEntries(
+      Object.entries(figures).flatMap(([flag, rule]) => {
+        const text = flags.get(flag)
+        return text === undefined ? [] : [[rule, Number(text)]]
+      })
+    )
+  }
+}
+
+const isWhole = (text: string): string | null => (/^\d{1,7}$/.test(text) ? null : "is a whole number")
+
+const list: Command = {
+  path: ["namespaces", "list"],
+  args: [],
+  flags: [],
+  summary: "all namespaces with their rules, by name",
+  notes: "OPEN JOBS is the most that may be open at once; DAYS is how long finished jobs stay in the live records.",
+  examples: ["resultity namespaces list", "resultity namespaces list --json | jq -r '.data[].id'"],
+  run: gets(() => at("namespaces"), showAll)
+}
+
+const create: Command = {
+  path: ["namespaces", "create"],
+  args: [{ name: "NAME", help: "letters, digits, space, dot, dash, underscore; unique in its environment" }],
+  flags: [
+    { name: "environment", value: "NAME", help: "testnet unless said otherwise; one of", oneOf: Environment.literals },
+    { name: "urgent", help: "may ask for priority urgent" },
+    { name: "weight", value: "N", help: "share of a lane against others, 1 to 1000; 1", check: isWhole },
+    { name: "open-jobs", value: "N", help: "jobs open at once; 10000", check: isWhole },
+    { name: "retention-days", value: "N", help: "days in the live records, up to 180; 30", check: isWhole },
+    { name: "drop-payloads", help: "prompt and answer are not kept after the result window" },
+    REASON
+  ],
+  summary: "makes a namespace; keys and credits are given to it after that",
+  notes: "A namespace is never deleted, because its entries stay.",
+  examples: [
+    "resultity namespaces create 'web shop' --reason 'new customer'",
+    "resultity namespaces create lab --environment mainnet --urgent --weight 5 --reason 'in-house'"
+  ],
+  run: (input) => {
+    const rules = rulesOf(input)
+    return Effect.flatMap(Control, (control) =>
+      Effect.flatMap(
+        control.post(at("namespaces"), {
+          name: argument(input, 0),
+          environment: input.flags.get("environment") ?? "testnet",
+          ...(Object.keys(rules).length === 0 ? {} : { rules }),
+          reason: reasonOf(input)
+        }),
+        (answer) => showMade(input, answer)
+      )
+    )
+  }
+}
+
+export const namespaceCommands: ReadonlyArray<Command> = [list, create]
