@@ -5,7 +5,6 @@
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { pathToFileURL } from "node:url"
 import { Effect, Layer } from "effect"
 import { CreditLedger } from "../src/layers/CreditLedger.ts"
 import { Daemons } from "../src/layers/Daemons.ts"
@@ -28,12 +27,7 @@ import {
 } from "../src/schemas/Ids.ts"
 import type { Job } from "../src/schemas/Job.ts"
 import { defaultRules } from "../src/schemas/Namespace.ts"
-
-export interface Measured {
-  readonly what: string
-  readonly value: string
-  readonly against: string
-}
+import { type Line, rate, times } from "./support/Line.ts"
 
 const CONCURRENCY = 64
 const JOBS_GROUPED = 4_000
@@ -129,18 +123,20 @@ const measure = async (jobs: number, batchMax?: number): Promise<number> => {
   }
 }
 
-const rate = (perSecond: number) => `${Math.round(perSecond).toLocaleString("en")}/s`
+/** Durable operations a second in groups. */
+export const commits = (): Promise<number> => measure(JOBS_GROUPED)
 
-export const run = async (): Promise<Array<Measured>> => {
+export const run = async (): Promise<Array<Line>> => {
   const single = await measure(JOBS_SINGLE, 1)
-  const grouped = await measure(JOBS_GROUPED)
+  const grouped = await commits()
   return [
     {
       what: `durable admit, claim and finish, mixed, ${CONCURRENCY} at a time`,
-      value: `${rate(grouped)} in groups`,
-      against: `${rate(single)} one by one (${(grouped / single).toFixed(1)} times)`
+      value: rate(grouped),
+      against: `${rate(single)} one by one`,
+      ratio: times(grouped / single)
     }
   ]
 }
 
-if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) console.table(await run())
+if (import.meta.main) console.table(await run())

@@ -16,7 +16,7 @@ export interface SimulatedOptions {
 
 const SLOTS = 32
 
-/** Starts them in the background of the scope. One that gives up says so and takes nobody with it. */
+/** Starts them in the background of the scope; their ids. One that gives up says so and takes nobody with it. */
 export const start = ({ url, environment, characters, keys }: SimulatedOptions) =>
   Effect.forEach(
     characters.map((character, index) => ({ character, name: nameOf(characters, character, index), index })),
@@ -37,8 +37,8 @@ export const start = ({ url, environment, characters, keys }: SimulatedOptions) 
           Effect.catch((failed) => Effect.logError("simulated node gave up", { name, why: failed.message })),
           Effect.forkScoped
         )
-      }),
-    { discard: true }
+        return agent.nodeId
+      })
   )
 
 /** `swift`, and `swift-2` for a second one. */

@@ -4,20 +4,23 @@
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as Redacted from "effect/Redacted"
 import * as References from "effect/References"
 import * as Result from "effect/Result"
+import * as Schedule from "effect/Schedule"
 import { join } from "node:path"
 import * as Backends from "./Backends.ts"
 import * as Bootstrap from "./Bootstrap.ts"
 import { HELP, readOptions, type DaemonOptions } from "./DaemonOptions.ts"
 import { Listeners } from "./http/Server.ts"
 import { DaemonConfig } from "./layers/DaemonConfig.ts"
+import { LiveNodes } from "./layers/LiveNodes.ts"
 import * as Orchestrator from "./Orchestrator.ts"
-import { freshDaemonId } from "./schemas/Ids.ts"
+import { freshDaemonId, type NodeId } from "./schemas/Ids.ts"
 import * as SimulatedNodes from "./SimulatedNodes.ts"
 
 const configOf = (options: DaemonOptions) =>
@@ -45,18 +48,32 @@ const daemon = (options: DaemonOptions) =>
   Effect.gen(function* () {
     const secret = yield* Bootstrap.demoKey(isEmbedded(options) ? options.data : null, options.environment)
     const { publicUrl, controlUrl } = yield* Listeners
-    yield* SimulatedNodes.start({
+    const nodeIds = yield* SimulatedNodes.start({
       url: `${publicUrl.replace("http", "ws")}/nodes/connect`,
       environment: options.environment,
       characters: options.nodes,
       keys: isEmbedded(options) ? join(options.data, "nodes") : null
     })
+    yield* Effect.timeoutOption(Effect.forEach(nodeIds, untilActive, { discard: true }), NODES_READY_MAX)
     yield* Effect.sync(() => process.stdout.write(readyText(options, publicUrl, controlUrl, secret)))
     return yield* Orchestrator.untilLost
   }).pipe(
     Effect.onInterrupt(() => Orchestrator.drain),
     Effect.scoped
   )
+
+/** What the ready line waits for the simulated nodes to pass their tests, at most: one that breaks in its test comes later. */
+const NODES_READY_MAX = "1 second"
+
+const untilActive = (nodeId: NodeId) =>
+  Effect.gen(function* () {
+    const live = yield* LiveNodes
+    const look = Effect.flatMap(Clock.currentTimeMillis, (now) => live.get(nodeId, now))
+    yield* Effect.repeat(look, {
+      until: (presence) => presence?.lifecycle === "active",
+      schedule: Schedule.spaced("10 millis")
+    })
+  })
 
 const readyText = (
   options: DaemonOptions,
@@ -77,8 +94,11 @@ Try it:
 `
 }
 
+/** Standard output is for people; one JSON line an event goes to standard error. */
+const toStderr = Logger.make((options) => void process.stderr.write(`${Logger.formatJson.log(options)}\n`))
+
 const logging = ({ log }: DaemonOptions) =>
-  Layer.mergeAll(Logger.layer([Logger.consoleJson]), Layer.succeed(References.MinimumLogLevel, log))
+  Layer.mergeAll(Logger.layer([toStderr]), Layer.succeed(References.MinimumLogLevel, log))
 
 const world = (options: DaemonOptions) =>
   Orchestrator.layer.pipe(

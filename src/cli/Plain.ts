@@ -17,6 +17,10 @@ export const toInstant = (text: string): number | null => {
   return Number.isNaN(at) ? null : at
 }
 
+/** What is wrong with it as an instant, or null. */
+export const instantFault = (text: string): string | null =>
+  toInstant(text) === null ? "has to be an ISO 8601 instant (2026-11-25T08:00:00Z) or epoch milliseconds" : null
+
 export const orDash = (text: string | number | null | undefined): string =>
   text === null || text === undefined || text === "" ? "-" : String(text)
 

@@ -18,7 +18,7 @@ const program = run(process.argv.slice(2), process.env).pipe(
 NodeRuntime.runMain(program, {
   disableErrorReporting: true,
   teardown: (exit, done) => {
-    if (exit._tag === "Success") return done(exit.value)
+    if (exit._tag === "Success") return done(typeof exit.value === "number" ? exit.value : EXIT.ok)
     return done(Cause.hasInterruptsOnly(exit.cause) ? EXIT_INTERRUPTED : EXIT.failed)
   }
 })

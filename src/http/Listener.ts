@@ -68,11 +68,16 @@ export const listen = <R>(
       requireHostHeader: false,
       noDelay: true
     })
-    server.on("request", handler)
+    const onRequest = (incoming: IncomingMessage, outgoing: ServerResponse) => {
+      // A connection whose last answer goes out after the end began would be kept alive for nothing.
+      outgoing.once("finish", () => void (server.listening || incoming.socket.end()))
+      handler(incoming, outgoing)
+    }
+    server.on("request", onRequest)
     server.on("checkContinue", (incoming: IncomingMessage, outgoing: ServerResponse) => {
       // A body that will be refused for its size is not asked for.
       if (Number(incoming.headers["content-length"] ?? 0) <= BODY_BYTES_MAX) outgoing.writeContinue()
-      handler(incoming, outgoing)
+      onRequest(incoming, outgoing)
     })
     server.on("clientError", onClientError)
     server.on("upgrade", onUpgrade)

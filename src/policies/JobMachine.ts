@@ -232,13 +232,7 @@ const adopt = (machine: JobMachine, ack: JobCommand): Step => {
 const claimRefused = (machine: JobMachine, why: string): Step => {
   if (machine.phase !== "claiming") return stay(machine)
   const delivery: JobCommand = { _tag: why === "dead" ? "NackDelivery" : "AckDelivery" }
-  const commands: ReadonlyArray<JobCommand> = [
-    ...releaseUntold(machine),
-    delivery,
-    { _tag: "Announce" },
-    { _tag: "Stop" }
-  ]
-  return [{ ...machine, phase: "over", lease: null }, commands]
+  return leave(machine, [], [delivery])
 }
 
 const accepted = (machine: JobMachine): Step =>
@@ -348,23 +342,23 @@ const over = (machine: JobMachine, status: "accepted" | "stale"): Step => {
   if (machine.phase === "over") return stay(machine)
   const node: ReadonlyArray<JobCommand> =
     machine.nodeId === null ? [] : [{ _tag: "AckNode", nodeId: machine.nodeId, status }]
-  const waits: ReadonlyArray<JobCommand> = machine.phase === "leasing" ? [{ _tag: "ForgetLease" }] : []
   const delivery: ReadonlyArray<JobCommand> = machine.claimed ? [] : [{ _tag: "AckDelivery" }]
-  return [
-    { ...machine, phase: "over", lease: null },
-    [...node, ...releaseUntold(machine), ...waits, ...delivery, { _tag: "Announce" }, { _tag: "Stop" }]
-  ]
+  return leave(machine, node, delivery)
 }
 
 /** Who is leaving hands on what nobody works on; an attempt in progress stays with its node, to be adopted. */
 const drained = (machine: JobMachine): Step => {
   if (machine.phase === "over") return stay(machine)
-  const left = { ...machine, phase: "over" as const, lease: null }
-  const idle = machine.phase === "leasing" || machine.phase === "backoff"
-  const waits: ReadonlyArray<JobCommand> = machine.phase === "leasing" ? [{ _tag: "ForgetLease" }] : []
-  const claimedBack: ReadonlyArray<JobCommand> = idle ? [{ _tag: "HandBack" }] : []
+  const claimedBack: ReadonlyArray<JobCommand> =
+    machine.phase === "leasing" || machine.phase === "backoff" ? [{ _tag: "HandBack" }] : []
   const handBack: ReadonlyArray<JobCommand> = machine.claimed ? claimedBack : [{ _tag: "NackDelivery" }]
-  return [left, [...waits, ...releaseUntold(machine), ...handBack, { _tag: "Announce" }, { _tag: "Stop" }]]
+  return leave(machine, [], handBack)
+}
+
+const leave = (machine: JobMachine, first: ReadonlyArray<JobCommand>, then: ReadonlyArray<JobCommand>): Step => {
+  const waits: ReadonlyArray<JobCommand> = machine.phase === "leasing" ? [{ _tag: "ForgetLease" }] : []
+  const mine = [...first, ...waits, ...releaseUntold(machine)]
+  return [{ ...machine, phase: "over", lease: null }, [...mine, ...then, { _tag: "Announce" }, { _tag: "Stop" }]]
 }
 
 const end = (machine: JobMachine, ending: Ending): Step => [

@@ -2,10 +2,9 @@
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import OpenAI from "openai"
+import type { ApiKey, Namespace } from "../../src/schemas/Namespace.ts"
+import type { BalanceView } from "../../src/schemas/openai/JobView.ts"
 import { COMMAND, type Process, run, temporaryFolder } from "./Process.ts"
-
-// oxlint-disable-next-line typescript/no-explicit-any -- what came over the wire is what the test is about
-export type Json = any
 
 export interface DaemonOptions {
   /** A folder of its own by default. */
@@ -44,13 +43,14 @@ export const startDaemon = async (options: DaemonOptions = {}): Promise<Daemon> 
   return { ...process, url, controlUrl, data, key, nodesUrl: `${url.replace("http", "ws")}/nodes/connect` }
 }
 
-export interface Answered {
+/** `Body`: what the test takes the answer for; text that is no JSON stays text. */
+export interface Answered<Body> {
   readonly status: number
   readonly headers: Headers
-  readonly body: Json
+  readonly body: Body
 }
 
-const answered = async (response: Response): Promise<Answered> => {
+const answered = async <Body>(response: Response): Promise<Answered<Body>> => {
   const text = await response.text()
   const isJson = (response.headers.get("content-type") ?? "").includes("application/json")
   return { status: response.status, headers: response.headers, body: isJson ? JSON.parse(text) : text }
@@ -64,8 +64,12 @@ interface Said {
 }
 
 /** A request of a customer. */
-export const ask = async ({ url, key }: Daemon, method: string, path: string, said: Said = {}): Promise<Answered> =>
-  answered(await open({ url, key }, method, path, said))
+export const ask = async <Body>(
+  { url, key }: Daemon,
+  method: string,
+  path: string,
+  said: Said = {}
+): Promise<Answered<Body>> => answered(await open({ url, key }, method, path, said))
 
 /** The same, with the body still to be read. */
 export const open = (
@@ -86,15 +90,19 @@ export const open = (
   })
 
 /** A look of an operator; anything but 200 is a failure of the test. */
-export const look = async ({ controlUrl }: Daemon, path: string): Promise<Json> => {
-  const found = await answered(await fetch(`${controlUrl}${path}`))
+export const look = async <Body>({ controlUrl }: Daemon, path: string): Promise<Body> => {
+  const found = await answered<Body>(await fetch(`${controlUrl}${path}`))
   if (found.status !== 200) throw new Error(`GET ${path}: ${found.status} ${JSON.stringify(found.body)}`)
   return found.body
 }
 
 /** An order of an operator. */
-export const order = async ({ controlUrl }: Daemon, path: string, body: Record<string, unknown> = {}): Promise<Json> => {
-  const done = await answered(
+export const order = async <Body>(
+  { controlUrl }: Daemon,
+  path: string,
+  body: Readonly<Record<string, unknown>> = {}
+): Promise<Body> => {
+  const done = await answered<Body>(
     await fetch(`${controlUrl}${path}`, {
       method: "POST",
       headers: { "content-type": "application/json" },
@@ -133,7 +141,7 @@ export interface Balance {
 }
 
 export const balance = async (daemon: Daemon, key = daemon.key): Promise<Balance> => {
-  const { body } = await ask(daemon, "GET", "/v1/balance", { key })
+  const { body } = await ask<BalanceView>(daemon, "GET", "/v1/balance", { key })
   const { granted, available, reserved, spent } = body
   return { granted: micro(granted), available: micro(available), reserved: micro(reserved), spent: micro(spent) }
 }
@@ -143,10 +151,16 @@ export const newCustomer = async (
   daemon: Daemon,
   { name, credits = null, ratePerSecond = 1000 }: { name: string; credits?: string | null; ratePerSecond?: number }
 ) => {
-  const { namespace } = await order(daemon, "/control/namespaces", { name, environment: "testnet" })
+  const { namespace } = await order<{ namespace: Namespace }>(daemon, "/control/namespaces", {
+    name,
+    environment: "testnet"
+  })
   if (credits !== null) {
     await order(daemon, `/control/namespaces/${namespace.id}/grant`, { amount: credits, reference: name })
   }
-  const { key, secret } = await order(daemon, "/control/keys", { namespaceId: namespace.id, ratePerSecond })
-  return { namespaceId: namespace.id as string, keyId: key.id as string, key: secret as string }
+  const { key, secret } = await order<{ key: ApiKey; secret: string }>(daemon, "/control/keys", {
+    namespaceId: namespace.id,
+    ratePerSecond
+  })
+  return { namespaceId: namespace.id, keyId: key.id, key: secret }
 }

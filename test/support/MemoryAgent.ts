@@ -131,6 +131,7 @@ export class MemoryAgent {
   private key: SessionKey = fresh()
   private socket: Socket | null = null
   private number = 0
+  private registered = false
 
   constructor(clock: Clock.Clock, options: AgentOptions) {
     this.clock = clock
@@ -148,12 +149,13 @@ export class MemoryAgent {
   }
 
   get isConnected(): boolean {
-    return this.socket?.isOpen() === true
+    return this.registered && this.socket?.isOpen() === true
   }
 
   /** A new session's socket; what an older one still hears is not heard. */
   open(): AgentSocket {
     this.number = 0
+    this.registered = false
     this.key = fresh()
     const socket: Socket = makeSocket(
       (text) => {
@@ -185,8 +187,9 @@ export class MemoryAgent {
     this.send({ _tag: "Heartbeat", slotsUsed: this.held.size, healthy: true, digest: "", gpus: [], ...more })
   }
 
+  /** Before the session is registered nothing is said; what an agent keeps it says again when it is asked. */
   send(frame: AgentFrame): void {
-    this.sendNumbered(++this.number, frame)
+    if (this.registered || frame._tag === "Authenticate") this.sendNumbered(++this.number, frame)
   }
 
   sendNumbered(n: number, frame: AgentFrame): void {
@@ -201,6 +204,7 @@ export class MemoryAgent {
   die(): void {
     const { socket } = this
     this.socket = null
+    this.registered = false
     socket?.end(1006, "")
   }
 
@@ -216,6 +220,7 @@ export class MemoryAgent {
         return this.authenticate(frame)
       case "Registered":
         this.registrations += 1
+        this.registered = true
         return this.send({ _tag: "Holding", attempts: [...this.held.values()].map(holdingOf) })
       case "Assign":
         return this.onAssign(frame)

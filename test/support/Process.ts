@@ -74,7 +74,8 @@ export const run = (
           const match = pattern.exec(lines[seen] ?? "")
           if (match !== null) return done(() => resolve(match))
         }
-        if (gone !== null) done(() => reject(new Error(`${name} ended without saying ${pattern}:\n${lines.join("\n")}`)))
+        if (gone !== null)
+          done(() => reject(new Error(`${name} ended without saying ${pattern}:\n${lines.join("\n")}`)))
       }
       const done = (then: () => void) => {
         listeners.delete(look)

@@ -8,7 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { ActorContext, Behavior } from "../../kernel/Actor.ts"
 import type { Guarded } from "../../layers/JobStore.ts"
-import { Outage } from "../../layers/Outage.ts"
+import { Outage, waitOut } from "../../layers/Outage.ts"
 import type { Delivery } from "../../layers/Transport.ts"
 import { leaseTokenOf, type JobId } from "../../schemas/Ids.ts"
 import type { JobRecord } from "../../schemas/JobRecord.ts"
@@ -57,15 +57,16 @@ export const behavior = (house: JobHouse, options: JobOptions): Behavior<JobMess
 /** Null, with the delivery done: there is nothing to act for. The message to itself ends the actor. */
 const init = Effect.fnUntraced(function* (house: JobHouse, options: JobOptions, self: ActorContext<JobMessage>) {
   const { jobId, delivery } = options
-  const row = yield* house.store.get(jobId)
+  // Waited out in here: a start that an outage broke would look like one of a job that breaks its actor.
+  const row = yield* waitOut(house.store.get(jobId))
   if (row === null || isTerminal(row.state)) {
     if (row !== null) endFeed(house, row)
     if (delivery !== null) yield* delivery.ack
     self.self.tellUnsafe({ _tag: "EndedElsewhere" })
     return null
   }
-  const record = yield* house.records.get({ _tag: "Operator", by: `daemon/${house.daemonId}` }, jobId)
-  const durable = row.epoch === 0 ? [] : yield* house.traces.fence(jobId, row.epoch)
+  const record = yield* waitOut(house.records.get({ _tag: "Operator", by: `daemon/${house.daemonId}` }, jobId))
+  const durable = row.epoch === 0 ? [] : yield* waitOut(house.traces.fence(jobId, row.epoch))
   const state = makeState(house, options, self, row, record ?? missingRecord(row), durable)
   yield* apply(state, {
     _tag: "Started",
@@ -339,7 +340,8 @@ const onSettled = (state: JobActorState, guarded: Guarded) => {
 
 const onEndedElsewhere = (state: JobActorState) =>
   Effect.gen(function* () {
-    const row = yield* state.house.store.get(state.job.id)
+    // While the store is out the job goes on: its next guarded write finds out.
+    const row = yield* Effect.catchTag(state.house.store.get(state.job.id), "Outage", () => Effect.succeed(null))
     if (row === null || !isTerminal(row.state)) return
     state.row = row
     if (state.machine.phase === "recording" || state.machine.phase === "settling") return

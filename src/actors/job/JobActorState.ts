@@ -2,7 +2,8 @@
  * What a job's actor holds while it lives, and the house around it. All of it can be had again from the deciding store, the record and the
  * traces, so a crash loses nothing; the actor alone changes it.
  */
-import type { DaemonId } from "../../schemas/Ids.ts"
+import type * as Effect from "effect/Effect"
+import type { DaemonId, LeaseToken, NodeId } from "../../schemas/Ids.ts"
 import type { Job } from "../../schemas/Job.ts"
 import type { JobMoment } from "../../schemas/JobMoment.ts"
 import type { Evaluation, JobRecord, LogEntry, Routing } from "../../schemas/JobRecord.ts"
@@ -14,7 +15,6 @@ import type { Registry } from "../../kernel/Registry.ts"
 import type { Incidents } from "../../layers/Incidents.ts"
 import type { JobRecords } from "../../layers/JobRecords.ts"
 import type { JobStore } from "../../layers/JobStore.ts"
-import type { Leases } from "../../layers/Leases.ts"
 import type { Logs } from "../../layers/Logs.ts"
 import type { PiecesHash } from "../../layers/Signatures.ts"
 import type { Traces } from "../../layers/Traces.ts"
@@ -32,7 +32,8 @@ export interface JobHouse {
   readonly records: JobRecords["Service"]
   readonly traces: Traces["Service"]
   readonly logs: Logs["Service"]
-  readonly leases: Leases["Service"]
+  /** Gives a slot back, also when the actor ends before the leases answer. */
+  readonly release: (nodeId: NodeId, lease: LeaseToken) => Effect.Effect<void>
   readonly incidents: Incidents["Service"]
   readonly registry: Registry["Service"]
   readonly feeds: JobFeeds["Service"]

@@ -59,7 +59,7 @@ export const perform = (state: JobActorState, command: JobCommand): Effect.Effec
     case "CancelAttempt":
       return toNode(state, command.nodeId, { _tag: "CancelAttempt", ...attemptOf(state), code: command.code })
     case "ReleaseLease":
-      return state.self.fork(waitOut(state.house.leases.release(command.nodeId, command.lease)))
+      return state.house.release(command.nodeId, command.lease)
     case "CloseAttempt":
       return noteAttemptClosed(state, command.code, command.fault)
     case "Penalise":

@@ -184,11 +184,13 @@ const lookAt = (house: ReadingHouse, feed: JobFeed) =>
   })
 
 const lookAtOrphans = (house: ReadingHouse) =>
-  Effect.forEach(
-    house.feeds.all().filter(({ jobId }) => !hasActor(house, jobId)),
-    (feed) =>
-      Effect.catch(lookAt(house, feed), ({ during }) =>
-        Effect.logWarning("feed not compared with the store", { jobId: feed.jobId, during })
-      ),
-    { discard: true, concurrency: 8 }
+  Effect.suspend(() =>
+    Effect.forEach(
+      house.feeds.all().filter(({ jobId }) => !hasActor(house, jobId)),
+      (feed) =>
+        Effect.catch(lookAt(house, feed), ({ during }) =>
+          Effect.logWarning("feed not compared with the store", { jobId: feed.jobId, during })
+        ),
+      { discard: true, concurrency: 8 }
+    )
   )

@@ -4,6 +4,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Metric from "effect/Metric"
+import type * as Scope from "effect/Scope"
 import { Registry } from "../../kernel/Registry.ts"
 import { DaemonConfig } from "../../layers/DaemonConfig.ts"
 import { Incidents } from "../../layers/Incidents.ts"
@@ -13,11 +14,12 @@ import { Leases } from "../../layers/Leases.ts"
 import { Logs } from "../../layers/Logs.ts"
 import * as Metrics from "../../layers/Metrics.ts"
 import { Namespaces } from "../../layers/Namespaces.ts"
+import { waitOut } from "../../layers/Outage.ts"
 import { Settings } from "../../layers/Settings.ts"
 import { Traces } from "../../layers/Traces.ts"
 import type { Delivery } from "../../layers/Transport.ts"
 import { jobAddress } from "../../schemas/Address.ts"
-import type { JobId, NamespaceId } from "../../schemas/Ids.ts"
+import type { JobId, LeaseToken, NamespaceId, NodeId } from "../../schemas/Ids.ts"
 import { isOutage, Root } from "../Root.ts"
 import { behavior } from "./JobActor.ts"
 import type { JobHouse } from "./JobActorState.ts"
@@ -97,7 +99,17 @@ export class JobSupervisor extends Context.Service<
 const makeHouse: Effect.Effect<
   JobHouse,
   never,
-  DaemonConfig | JobStore | JobRecords | Traces | Logs | Leases | Incidents | Registry | JobFeeds | Publisher
+  | DaemonConfig
+  | JobStore
+  | JobRecords
+  | Traces
+  | Logs
+  | Leases
+  | Incidents
+  | Registry
+  | JobFeeds
+  | Publisher
+  | Scope.Scope
 > = Effect.gen(function* () {
   const { daemonId } = yield* DaemonConfig
   return {
@@ -106,12 +118,22 @@ const makeHouse: Effect.Effect<
     records: yield* JobRecords,
     traces: yield* Traces,
     logs: yield* Logs,
-    leases: yield* Leases,
+    release: yield* makeRelease,
     incidents: yield* Incidents,
     registry: yield* Registry,
     feeds: yield* JobFeeds,
     publisher: yield* Publisher
   }
+})
+
+/** A lease that could not be given back for so long has run out by itself. */
+const RELEASE_MAX = "5 minutes"
+
+const makeRelease = Effect.gen(function* () {
+  const leases = yield* Leases
+  const scope = yield* Effect.scope
+  return (nodeId: NodeId, lease: LeaseToken): Effect.Effect<void> =>
+    waitOut(leases.release(nodeId, lease)).pipe(Effect.timeoutOption(RELEASE_MAX), Effect.forkIn(scope), Effect.asVoid)
 })
 
 /** A weight that cannot be looked up now is 1: fairness may wait for a store, a job may not. */

@@ -106,7 +106,8 @@ const onSessionOpened = (state: NodeActorState, session: NodeSession) =>
     }
     const { house, nodeId } = state
     const now = yield* Clock.currentTimeMillis
-    const row = yield* house.nodes.get(nodeId, now)
+    // Without an answer the row of the last registration holds; the restrictions are asked for again below.
+    const row = yield* Effect.catchTag(house.nodes.get(nodeId, now), "Outage", () => Effect.succeed(null))
     if (row !== null) state.row = row
     state.session = session
     state.verify = resultVerifier(session.sessionKey)

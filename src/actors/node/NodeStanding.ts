@@ -9,6 +9,7 @@ import { freshIncidentId, type JobId } from "../../schemas/Ids.ts"
 import type { Severity } from "../../schemas/Incident.ts"
 import type { NodePresence } from "../../schemas/NodeProfile.ts"
 import type { PresenceChange } from "../../layers/LiveNodes.ts"
+import { waitOut } from "../../layers/Outage.ts"
 import { report, sendFrame, type NodeActorState } from "./NodeActorState.ts"
 import type { NodeMessage } from "./NodeMessages.ts"
 
@@ -125,9 +126,10 @@ export const penalise = (state: NodeActorState, code: string) =>
       since: now,
       until: now + verdict.cooldownMs
     }
-    yield* Effect.catchTag(house.nodes.restrict(nodeId, restriction), "Refusal", Effect.die)
+    // Beside the mailbox: what runs on the node goes on while the registry is out.
+    const stored = Effect.catchTag(waitOut(house.nodes.restrict(nodeId, restriction)), "Refusal", Effect.die)
+    yield* state.self.fork(stored, () => ({ _tag: "RestrictionsChanged" }))
     yield* raise(state, "node_cooldown", "medium", null, { cooldownMs: verdict.cooldownMs, code })
-    yield* reloadRestrictions(state)
   })
 
 /** It was the job's fault after all. */
@@ -143,7 +145,15 @@ export const praise = (state: NodeActorState, seen: Extract<NodeMessage, { _tag:
 /** Restrictions that stop what runs as well. */
 const STOPPING: ReadonlySet<string> = new Set(["frozen"])
 
-export const reloadRestrictions = (state: NodeActorState) =>
+/** How soon the registry is asked again after an outage. */
+const RELOAD_AGAIN = "1 second"
+
+export const reloadRestrictions = (state: NodeActorState): Effect.Effect<void> =>
+  Effect.catchTag(reload(state), "Outage", () =>
+    state.self.after("restrictions", RELOAD_AGAIN, { _tag: "RestrictionsChanged" })
+  )
+
+const reload = (state: NodeActorState) =>
   Effect.gen(function* () {
     const { house, nodeId, self } = state
     const now = yield* Clock.currentTimeMillis

@@ -10,7 +10,7 @@ import type { ActorContext, ActorSpec, Behavior } from "../../kernel/Actor.ts"
 import type { Reply } from "../../kernel/ActorRef.ts"
 import { waitOut, type Outage } from "../../layers/Outage.ts"
 import type { SweeperStates } from "../../layers/SweeperStates.ts"
-import type { Transport } from "../../layers/Transport.ts"
+import type { Delivery, Transport } from "../../layers/Transport.ts"
 import { sweeperAddress } from "../../schemas/Address.ts"
 import { ENVELOPE_VERSION } from "../../schemas/Envelope.ts"
 import { freshEnvelopeId, type DaemonId } from "../../schemas/Ids.ts"
@@ -100,14 +100,40 @@ const receive = (state: SweeperState, message: SweeperMessage): Effect.Effect<vo
   }
 }
 
-/** The broker decides who tries first: one consumer at a time, and the next when it is gone. The epoch decides who may write. */
+/** A candidacy that was lost (the broker was wiped) is repeated this often. */
+const STAND_AGAIN = "15 seconds"
+
+/**
+ * The broker decides who tries first: one consumer at a time, and the next when it is gone. Whoever leads keeps a candidacy in its hands, unacknowledged,
+ * so that its end gives it to the next; candidacies beyond that one are taken out. The epoch decides who may write.
+ */
 const standForElection = (house: SweepHouse, { name }: Options, self: ActorContext<SweeperMessage>) => {
   const target = { _tag: "Sweeper", name } as const
   const once = Effect.scoped(
     Effect.gen(function* () {
-      const consumer = yield* house.transport.consume(target, 1)
-      const id = yield* freshEnvelopeId
-      yield* house.transport.publish(target, {
+      const consumer = yield* house.transport.consume(target, 2)
+      const stand = Effect.forever(Effect.andThen(publishCandidacy(house, name), Effect.sleep(STAND_AGAIN)))
+      const lead = Effect.gen(function* () {
+        let held: Delivery | null = null
+        while (true) {
+          for (const delivery of yield* consumer.take) {
+            if (held === null) self.self.tellUnsafe({ _tag: "Elected" })
+            else yield* held.ack
+            held = delivery
+          }
+        }
+      })
+      return yield* Effect.raceFirst(lead, stand)
+    })
+  )
+  return waitOut(once)
+}
+
+const publishCandidacy = ({ transport }: SweepHouse, name: string) =>
+  Effect.flatMap(freshEnvelopeId, (id) =>
+    transport.publish(
+      { _tag: "Sweeper", name },
+      {
         version: ENVELOPE_VERSION,
         id,
         message: { _tag: "Lead", sweeper: name },
@@ -115,17 +141,9 @@ const standForElection = (house: SweepHouse, { name }: Options, self: ActorConte
         deadlineAt: null,
         attempt: 0,
         traceparent: null
-      })
-      while (true) {
-        for (const { ack } of yield* consumer.take) {
-          yield* ack
-          self.self.tellUnsafe({ _tag: "Elected" })
-        }
       }
-    })
+    )
   )
-  return waitOut(once)
-}
 
 const sweepSoon = ({ self }: SweeperState, ms: number) => self.after("due", ms, { _tag: "Due" })
 

@@ -3,7 +3,7 @@ import * as Schema from "effect/Schema"
 import { Endpoint, Mode } from "../../schemas/Job.ts"
 import { JobState } from "../../schemas/JobState.ts"
 import type { Flag } from "../Command.ts"
-import { instant, toInstant } from "../Plain.ts"
+import { instant, instantFault } from "../Plain.ts"
 import type { Column } from "../Table.ts"
 
 export const JobLine = Schema.Struct({
@@ -38,9 +38,6 @@ export const COLUMNS: ReadonlyArray<Column<JobLine>> = [
   { title: "NAMESPACE", of: ({ namespaceId }) => namespaceId }
 ]
 
-const isInstant = (text: string): string | null =>
-  toInstant(text) === null ? "has to be an ISO 8601 instant (2026-11-25T08:00:00Z) or epoch milliseconds" : null
-
 /** The query's own names, so that a filter is sent as it was given. */
 export const FILTERS: ReadonlyArray<Flag> = [
   { name: "namespace", value: "ID", help: "jobs of this namespace" },
@@ -48,8 +45,8 @@ export const FILTERS: ReadonlyArray<Flag> = [
   { name: "type", value: "TYPE", help: "one of", oneOf: Endpoint.literals },
   { name: "mode", value: "MODE", help: "one of", oneOf: Mode.literals },
   { name: "status", value: "STATE", help: "one of", oneOf: JobState.literals },
-  { name: "from", value: "TIME", help: "created then or later: ISO 8601 or epoch milliseconds", check: isInstant },
-  { name: "to", value: "TIME", help: "created before then", check: isInstant },
+  { name: "from", value: "TIME", help: "created then or later: ISO 8601 or epoch milliseconds", check: instantFault },
+  { name: "to", value: "TIME", help: "created before then", check: instantFault },
   { name: "user", value: "TAG", help: "with this tag of the client" },
   { name: "key", value: "ID", help: "asked with this key" },
   { name: "node", value: "ID", help: "last tried on this node" },

@@ -37,7 +37,8 @@ const onePage = Effect.fnUntraced(function* (input: Input) {
 const allPages = Effect.fnUntraced(function* (input: Input) {
   const out = yield* Output
   const control = yield* Control
-  let query = queryOf(input)
+  const filters = queryOf(input)
+  let query: Query = filters
   let widths: ReadonlyArray<number> | undefined
   let shown = 0
   if (input.json) yield* out.write('{"data":[')
@@ -53,7 +54,7 @@ const allPages = Effect.fnUntraced(function* (input: Input) {
     }
     shown += data.length
     if (nextCursor === null) break
-    query = { ...query, cursor: nextCursor }
+    query = { ...filters, cursor: nextCursor }
   }
   if (input.json) yield* out.write('],"nextCursor":null}\n')
   else if (shown === 0) yield* out.write("No jobs.\n")

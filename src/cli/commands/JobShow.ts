@@ -1,8 +1,8 @@
 /** `jobs show`: the deciding row, its history and its tries. What was asked and answered is not an operator's to read. */
-import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import { gets } from "../Ask.ts"
 import { argument, type Command } from "../Command.ts"
-import { at, Control } from "../Control.ts"
+import { at } from "../Control.ts"
 import { counted, instant, orDash } from "../Plain.ts"
 import { show } from "../Show.ts"
 import { facts, table } from "../Table.ts"

@@ -1,8 +1,8 @@
 /** `jobs`: finding them, following them, ending them. */
-import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import { argument, type Command, REASON, reasonOf } from "../Command.ts"
-import { at, Control } from "../Control.ts"
+import { gets, posts } from "../Ask.ts"
+import { argument, type Command, REASON } from "../Command.ts"
+import { at } from "../Control.ts"
 import { oneLine } from "../Plain.ts"
 import { show } from "../Show.ts"
 import { jobList } from "./JobList.ts"

@@ -1,9 +1,9 @@
 /** `keys`: who may ask for work. A secret is shown once, when its key is made, and cannot be had again. */
-import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import { argument, type Command, OPTIONAL_REASON, reasonOf } from "../Command.ts"
-import { at, Control } from "../Control.ts"
-import { instant, toInstant } from "../Plain.ts"
+import { gets, posts } from "../Ask.ts"
+import { argument, type Command, type Input, OPTIONAL_REASON } from "../Command.ts"
+import { at } from "../Control.ts"
+import { instant, instantFault, toInstant } from "../Plain.ts"
 import { show } from "../Show.ts"
 import { type Column, table } from "../Table.ts"
 
@@ -44,8 +44,16 @@ const showRevoked = show(
 
 const isRate = (text: string): string | null =>
   /^\d{1,6}$/.test(text) && Number(text) >= 1 && Number(text) <= 100_000 ? null : "is a number from 1 to 100000"
-const isInstant = (text: string): string | null =>
-  toInstant(text) === null ? "has to be an ISO 8601 instant (2026-11-25T08:00:00Z) or epoch milliseconds" : null
+const orderOf = (input: Input): Schema.JsonObject => {
+  const [label, rate, expires] = ["label", "rate", "expires"].map((name) => input.flags.get(name))
+  const expiresAt = expires === undefined ? null : toInstant(expires)
+  return {
+    namespaceId: argument(input, 0),
+    ...(label === undefined ? {} : { label }),
+    ...(rate === undefined ? {} : { ratePerSecond: Number(rate) }),
+    ...(expiresAt === null ? {} : { expiresAt })
+  }
+}
 
 const create: Command = {
   path: ["keys", "create"],
@@ -57,7 +65,7 @@ const create: Command = {
       name: "expires",
       value: "TIME",
       help: "of no use from then on; ISO 8601 or epoch milliseconds",
-      check: isInstant
+      check: instantFault
     },
     OPTIONAL_REASON
   ],
@@ -67,22 +75,7 @@ const create: Command = {
     "resultity keys create ns_01j0example --label 'web shop' --rate 20",
     "resultity keys create ns_01j0example --json | jq -r .secret > key.txt"
   ],
-  run: (input) => {
-    const [label, rate, expires] = ["label", "rate", "expires"].map((name) => input.flags.get(name))
-    const expiresAt = expires === undefined ? null : toInstant(expires)
-    return Effect.flatMap(Control, (control) =>
-      Effect.flatMap(
-        control.post(at("keys"), {
-          namespaceId: argument(input, 0),
-          ...(label === undefined ? {} : { label }),
-          ...(rate === undefined ? {} : { ratePerSecond: Number(rate) }),
-          ...(expiresAt === null ? {} : { expiresAt }),
-          reason: reasonOf(input)
-        }),
-        (answer) => showMade(input, answer)
-      )
-    )
-  }
+  run: posts(() => at("keys"), showMade, orderOf)
 }
 
 const revoke: Command = {
@@ -100,14 +93,14 @@ const list: Command = {
   flags: [{ name: "namespace", value: "ID", help: "keys of this namespace" }],
   summary: "keys, newest first, without their secrets",
   examples: ["resultity keys list", "resultity keys list --namespace ns_01j0example"],
-  run: (input) => {
-    const namespace = input.flags.get("namespace")
-    return Effect.flatMap(Control, (control) =>
-      Effect.flatMap(control.get(at("keys"), namespace === undefined ? {} : { namespace }), (answer) =>
-        showKeys(input, answer)
-      )
-    )
-  }
+  run: gets(
+    () => at("keys"),
+    showKeys,
+    ({ flags }) => {
+      const namespace = flags.get("namespace")
+      return namespace === undefined ? {} : { namespace }
+    }
+  )
 }
 
 export const keyCommands: ReadonlyArray<Command> = [create, revoke, list]

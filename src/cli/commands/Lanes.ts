@@ -1,8 +1,8 @@
 /** `lanes`: where jobs wait. The store knows what waits; the broker knows what it holds: the two differ while messages are on their way. */
-import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import { gets } from "../Ask.ts"
 import type { Command } from "../Command.ts"
-import { at, Control } from "../Control.ts"
+import { at } from "../Control.ts"
 import { instant } from "../Plain.ts"
 import { show } from "../Show.ts"
 import { type Column, table } from "../Table.ts"

@@ -1,9 +1,9 @@
 /** `namespaces`: the units that pay and are limited. */
-import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { Environment } from "../../schemas/Job.ts"
-import { argument, type Command, type Input, REASON, reasonOf } from "../Command.ts"
-import { at, Control } from "../Control.ts"
+import { gets, posts } from "../Ask.ts"
+import { argument, type Command, type Input, REASON } from "../Command.ts"
+import { at } from "../Control.ts"
 import { instant } from "../Plain.ts"
 import { show } from "../Show.ts"
 import { type Column, table } from "../Table.ts"
@@ -57,6 +57,15 @@ const rulesOf = ({ flags }: Input): Schema.JsonObject => {
   }
 }
 
+const orderOf = (input: Input): Schema.JsonObject => {
+  const rules = rulesOf(input)
+  return {
+    name: argument(input, 0),
+    environment: input.flags.get("environment") ?? "testnet",
+    ...(Object.keys(rules).length === 0 ? {} : { rules })
+  }
+}
+
 const isWhole = (text: string): string | null => (/^\d{1,7}$/.test(text) ? null : "is a whole number")
 
 const list: Command = {
@@ -87,20 +96,7 @@ const create: Command = {
     "resultity namespaces create 'web shop' --reason 'new customer'",
     "resultity namespaces create lab --environment mainnet --urgent --weight 5 --reason 'in-house'"
   ],
-  run: (input) => {
-    const rules = rulesOf(input)
-    return Effect.flatMap(Control, (control) =>
-      Effect.flatMap(
-        control.post(at("namespaces"), {
-          name: argument(input, 0),
-          environment: input.flags.get("environment") ?? "testnet",
-          ...(Object.keys(rules).length === 0 ? {} : { rules }),
-          reason: reasonOf(input)
-        }),
-        (answer) => showMade(input, answer)
-      )
-    )
-  }
+  run: posts(() => at("namespaces"), showMade, orderOf)
 }
 
 export const namespaceCommands: ReadonlyArray<Command> = [list, create]

@@ -1,9 +1,9 @@
 /** `nodes`: who serves, and holding them back or letting them go. Restrictions are told apart by kind, so lifting one leaves the others. */
-import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import { argument, type Command, type Flag, type Input, REASON, reasonOf } from "../Command.ts"
-import { at, Control } from "../Control.ts"
-import { instant, toInstant } from "../Plain.ts"
+import { gets, posts } from "../Ask.ts"
+import { argument, type Command, type Flag, type Input, REASON } from "../Command.ts"
+import { at } from "../Control.ts"
+import { instant, instantFault, toInstant } from "../Plain.ts"
 import { show } from "../Show.ts"
 import { type Column, table } from "../Table.ts"
 
@@ -57,8 +57,7 @@ const UNTIL: Flag = {
   name: "until",
   value: "TIME",
   help: "lifted by itself then; ISO 8601 or epoch milliseconds",
-  check: (text) =>
-    toInstant(text) === null ? "has to be an ISO 8601 instant (2026-11-25T08:00:00Z) or epoch milliseconds" : null
+  check: instantFault
 }
 
 const untilOf = ({ flags }: Input): { readonly until?: number } => {
@@ -73,16 +72,11 @@ const change = (verb: string, summary: string, example: string, more: Partial<Co
   flags: [REASON],
   summary,
   examples: [`resultity nodes ${verb} 0x52908400098527886e0f7030069857d2e4169ee7 ${example}`],
-  run: (input) =>
-    Effect.flatMap(Control, (control) =>
-      Effect.flatMap(
-        control.post(at("nodes", argument(input, 0).toLowerCase(), verb), {
-          reason: reasonOf(input),
-          ...untilOf(input)
-        }),
-        (answer) => (verb === "drain" ? showDraining(input, answer) : showNode(input, answer))
-      )
-    ),
+  run: posts(
+    (input) => at("nodes", argument(input, 0).toLowerCase(), verb),
+    verb === "drain" ? showDraining : showNode,
+    untilOf
+  ),
   ...more
 })
 

@@ -1,8 +1,8 @@
 /** `sweepers` and `sweep`: the background upkeep, where each stands, and one pass by hand. */
-import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import { argument, type Command, OPTIONAL_REASON, reasonOf } from "../Command.ts"
-import { at, Control } from "../Control.ts"
+import { gets, posts } from "../Ask.ts"
+import { argument, type Command, OPTIONAL_REASON } from "../Command.ts"
+import { at } from "../Control.ts"
 import { instant } from "../Plain.ts"
 import { show } from "../Show.ts"
 import { type Column, facts, table } from "../Table.ts"
@@ -61,16 +61,11 @@ export const sweeperCommands: ReadonlyArray<Command> = [
     summary: "one pass of a sweeper, now",
     notes: "Where another daemon leads the sweeper this is a conflict, exit code 5: ask that one.",
     examples: ["resultity sweep retention --dry-run", "resultity sweep retention --reason 'disk is filling up'"],
-    run: (input) =>
-      Effect.flatMap(Control, (control) =>
-        Effect.flatMap(
-          control.post(
-            at("sweepers", argument(input, 0), "sweep"),
-            { reason: reasonOf(input) },
-            input.flags.has("dry-run") ? { dry_run: "true" } : {}
-          ),
-          (answer) => showReport(input, answer)
-        )
-      )
+    run: posts(
+      (input) => at("sweepers", argument(input, 0), "sweep"),
+      showReport,
+      () => ({}),
+      ({ flags }) => (flags.has("dry-run") ? { dry_run: "true" } : {})
+    )
   }
 ]

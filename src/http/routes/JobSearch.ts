@@ -67,10 +67,10 @@ const isJobId = Schema.is(JobId)
 
 const readCursor = (text: string | undefined, owner: string): Effect.Effect<Cursor | null, Refusal> => {
   if (text === undefined) return Effect.succeed(null)
-  const [created = "", jobId = "", check] = Buffer.from(text, "base64url").toString("utf8").split(".")
-  const createdAt = Number(created)
-  return isJobId(jobId) && Number.isSafeInteger(createdAt) && check === checkOf(createdAt, jobId, owner)
-    ? Effect.succeed({ createdAt, jobId })
+  const [created = "", jobId = ""] = Buffer.from(text, "base64url").toString("utf8").split(".")
+  const cursor = isJobId(jobId) ? { createdAt: Number(created), jobId } : null
+  return cursor !== null && writeCursor(cursor, owner) === text
+    ? Effect.succeed(cursor)
     : Effect.fail(
         refuse("invalid_request", "This cursor is not from here. Begin again without one.", { param: "cursor" })
       )

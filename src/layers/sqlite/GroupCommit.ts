@@ -1,5 +1,6 @@
 /**
- * Many small writes as one transaction: what arrives within one turn of the event loop shares one COMMIT, and so one fsync. Each item runs in
+ * Many small writes as one transaction: what arrives within one turn of the event loop, and under load within a millisecond or two, shares
+ * one COMMIT, and so one fsync. Each item runs in
  * its own savepoint and learns its own outcome, but never before the COMMIT of the whole batch: until then nothing has happened.
  * SQLite answers synchronously, so no read and no other batch ever sees a batch half done.
  */
@@ -15,6 +16,11 @@ import type { Sql } from "./Statements.ts"
 export const BATCH_MAX = 256
 /** Items that may wait. Beyond it the store does not keep up, which callers see as an Outage. */
 export const PENDING_MAX = 32_768
+
+/** A batch of more items than one job writes at a time says that many jobs are under way. */
+const CROWD_MIN = 4
+/** What an item waits at most for company. */
+const REST_MAX_MS = 2
 
 export interface WriteOptions {
   /** False: survives the death of the process, not that of the machine. One durable item makes its whole batch durable. */
@@ -45,16 +51,37 @@ export interface GroupCommit {
 export const make = (db: DatabaseSync, sql: Sql, batchMax: number = BATCH_MAX): GroupCommit => {
   const pending = new Set<Item>()
   const commit = makeCommit(db, sql)
-  let turn: NodeJS.Immediate | undefined
+  /** Takes the next flush back. */
+  let turn: (() => void) | undefined
+  let restUntil = 0
   let closed = false
 
   const flush = () => {
+    const from = performance.now()
     const batch = firstOf(pending, batchMax)
-    turn = pending.size > 0 ? setImmediate(flush) : undefined
+    turn = undefined
     // All were interrupted, or `close` came first.
-    if (batch.length === 0) return
-    const outcomes = commit(batch)
-    batch.forEach((item, index) => item.resume(outcomes[index] ?? lost(item)))
+    if (batch.length > 0) {
+      const outcomes = commit(batch)
+      batch.forEach((item, index) => item.resume(outcomes[index] ?? lost(item)))
+    }
+    const to = performance.now()
+    // Where many come at once, more are on their way: as long as the batch took, at most, the next one fills up.
+    restUntil = batch.length > CROWD_MIN ? to + Math.min(to - from, REST_MAX_MS) : 0
+    if (pending.size > 0) schedule()
+  }
+
+  const schedule = () => {
+    if (turn !== undefined) return
+    const rest = pending.size >= batchMax ? 0 : restUntil - performance.now()
+    if (rest > 0) {
+      // oxlint-disable-next-line no-restricted-globals -- an edge: no fiber waits here
+      const timer = setTimeout(flush, Math.ceil(rest))
+      turn = () => clearTimeout(timer)
+    } else {
+      const immediate = setImmediate(flush)
+      turn = () => clearImmediate(immediate)
+    }
   }
 
   const write: GroupCommit["write"] = (during, body, options) =>
@@ -67,7 +94,7 @@ export const make = (db: DatabaseSync, sql: Sql, batchMax: number = BATCH_MAX): 
       // The item's own types are those of its body: `run` made the outcome that `resume` takes.
       const item: Item = { during, durable: options?.durable ?? true, run: body, resume: resume as Item["resume"] }
       pending.add(item)
-      turn ??= setImmediate(flush)
+      schedule()
       // Interrupted before its batch began, the item never happened; afterwards it is not here to be taken back.
       return Effect.sync(() => pending.delete(item))
     })
@@ -75,7 +102,7 @@ export const make = (db: DatabaseSync, sql: Sql, batchMax: number = BATCH_MAX): 
   const close = () => {
     closed = true
     while (pending.size > 0) flush()
-    clearImmediate(turn)
+    turn?.()
   }
 
   return { write, close }

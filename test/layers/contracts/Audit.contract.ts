@@ -3,7 +3,7 @@ import { assert, layer } from "@effect/vitest"
 import { Effect, type Layer } from "effect"
 import { Audit, type AuditFact, FIRST_HASH, hashOf } from "../../../src/layers/Audit.ts"
 import { freshTime, unique } from "../../support/factories.ts"
-import { MANY } from "./StateProbes.ts"
+import { atOnce, MANY } from "./StateProbes.ts"
 
 export interface AuditFaults {
   /** Changes the reason in a stored row behind the contract's back. */
@@ -45,7 +45,7 @@ export const auditContract = <E>(backEnd: string, over: Layer.Layer<Audit, E>, {
         const audit = yield* Audit
         const after = yield* lastSeq
         const facts = Array.from({ length: 50 }, () => aFact())
-        const rows = yield* Effect.forEach(facts, audit.append, { concurrency: 50 })
+        const rows = yield* atOnce(facts.map(audit.append))
 
         const expected = Array.from({ length: 50 }, (_, n) => after + n + 1)
         assert.deepStrictEqual(

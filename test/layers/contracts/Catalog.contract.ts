@@ -3,6 +3,7 @@ import { assert, layer } from "@effect/vitest"
 import { Effect, type Layer } from "effect"
 import { Catalog, type KnownModel } from "../../../src/layers/Catalog.ts"
 import { freshTime, unique } from "../../support/factories.ts"
+import { atOnce } from "./StateProbes.ts"
 
 const aModel = (over: Partial<KnownModel> = {}): KnownModel => ({
   name: `vendor/${unique()}`,
@@ -51,7 +52,7 @@ export const catalogContract = <E>(backEnd: string, over: Layer.Layer<Catalog, E
         const model = aModel()
         const endpoints = ["chat", "completions", "embeddings"] as const
         const lessons = Array.from({ length: 30 }, (_, n) => [{ ...model, endpoints: [endpoints[n % 3]!] }])
-        yield* Effect.forEach(lessons, catalog.learn, { concurrency: 30, discard: true })
+        yield* atOnce(lessons.map(catalog.learn))
         assert.deepStrictEqual(sorted(yield* catalog.get("testnet", model.name))?.endpoints, [...endpoints])
       })
     )

@@ -7,7 +7,7 @@ import { CREDITS_MAX, type Credits } from "../../../src/schemas/Credits.ts"
 import type { NamespaceId } from "../../../src/schemas/Ids.ts"
 import type { Refusal } from "../../../src/schemas/Refusal.ts"
 import { aNamespaceId, credits, freshTime, fundedNamespace, unique } from "../../support/factories.ts"
-import { MANY } from "./StateProbes.ts"
+import { MANY, timesAtOnce } from "./StateProbes.ts"
 
 const aGrant = (namespaceId: NamespaceId, amount: bigint | number, over: Partial<Grant> = {}): Grant => ({
   namespaceId,
@@ -77,10 +77,7 @@ export const creditLedgerContract = <E>(backEnd: string, over: Layer.Layer<Credi
         const ledger = yield* CreditLedger
         const { id } = yield* fundedNamespace(0)
         const grant = aGrant(id, 30)
-        yield* Effect.all(
-          Array.from({ length: 50 }, () => ledger.grant(grant)),
-          { concurrency: 50, discard: true }
-        )
+        yield* timesAtOnce(50, () => ledger.grant(grant))
         assert.deepStrictEqual(yield* balanceOf(id), granted(30n))
       })
     )
@@ -89,10 +86,7 @@ export const creditLedgerContract = <E>(backEnd: string, over: Layer.Layer<Credi
       Effect.gen(function* () {
         const ledger = yield* CreditLedger
         const { id } = yield* fundedNamespace(0)
-        yield* Effect.forEach(Array.from({ length: 50 }), (_, n) => ledger.grant(aGrant(id, n)), {
-          concurrency: 50,
-          discard: true
-        })
+        yield* timesAtOnce(50, (n) => ledger.grant(aGrant(id, n)))
         assert.deepStrictEqual(yield* balanceOf(id), granted(1_225n))
         assert.deepStrictEqual(yield* findingsOf(id), [])
       })

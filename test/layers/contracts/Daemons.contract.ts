@@ -4,7 +4,7 @@ import { Effect, type Layer } from "effect"
 import { Daemons } from "../../../src/layers/Daemons.ts"
 import type { DaemonId } from "../../../src/schemas/Ids.ts"
 import { freshTime, livingDaemon, MINUTE, SECOND } from "../../support/factories.ts"
-import type { StateCapabilities } from "./StateProbes.ts"
+import { type StateCapabilities, timesAtOnce } from "./StateProbes.ts"
 
 const rowOf = (id: DaemonId) =>
   Effect.map(
@@ -104,10 +104,7 @@ export const daemonsContract = <E>(
         const daemons = yield* Daemons
         const at = freshTime()
         const id = yield* livingDaemon(at)
-        const buried = yield* Effect.all(
-          Array.from({ length: 20 }, () => daemons.bury(at + SECOND)),
-          { concurrency: 20 }
-        )
+        const buried = yield* timesAtOnce(20, () => daemons.bury(at + SECOND))
         assert.strictEqual(buried.flat().filter((each) => each === id).length, 1)
       })
     )

@@ -16,7 +16,17 @@ import {
   MINUTE,
   queuedRow
 } from "../../support/factories.ts"
-import { admitted, changingNothing, purseOf, doneOf, entriesOf, type JobServices, messagesOf } from "./StateProbes.ts"
+import {
+  admitted,
+  atOnce,
+  changingNothing,
+  doneOf,
+  entriesOf,
+  type JobServices,
+  messagesOf,
+  purseOf,
+  timesAtOnce
+} from "./StateProbes.ts"
 
 const refusalOf = <A, E, R>(body: Effect.Effect<A, E, R>) =>
   Effect.map(Effect.flip(body), (error) => (error as Refusal).code ?? error)
@@ -125,9 +135,7 @@ export const jobAdmissions = <E>(backEnd: string, over: Layer.Layer<JobServices,
         const { id: namespaceId } = yield* fundedNamespace(109)
         const jobs = Array.from({ length: 50 }, () => aJob({ namespaceId, reserved: credits(10) }))
 
-        const answers = yield* Effect.forEach(jobs, (job) => Effect.result(store.admit(anAdmission(job))), {
-          concurrency: 50
-        })
+        const answers = yield* atOnce(jobs.map((job) => Effect.result(store.admit(anAdmission(job)))))
 
         assert.strictEqual(answers.filter(({ _tag }) => _tag === "Success").length, 10)
         const codes = answers.flatMap((answer) => (answer._tag === "Failure" ? [(answer.failure as Refusal).code] : []))
@@ -142,7 +150,7 @@ export const jobAdmissions = <E>(backEnd: string, over: Layer.Layer<JobServices,
         const store = yield* JobStore
         const { id: namespaceId } = yield* fundedNamespace(1_000_000)
         const submit = () => Effect.result(store.admit(anAdmission(aJob({ namespaceId }), { openJobsMax: 3 })))
-        const answers = yield* Effect.all(Array.from({ length: 50 }, submit), { concurrency: 50 })
+        const answers = yield* timesAtOnce(50, submit)
 
         const rows = answers.flatMap((answer) => (answer._tag === "Success" ? [answer.success.row] : []))
         assert.strictEqual(rows.length, 3)
@@ -158,9 +166,7 @@ export const jobAdmissions = <E>(backEnd: string, over: Layer.Layer<JobServices,
         const jobs = Array.from({ length: 40 }, (_, n) =>
           aJob(n % 4 === 0 ? { namespaceId: aNamespaceId() } : { namespaceId })
         )
-        const answers = yield* Effect.forEach(jobs, (job) => Effect.result(store.admit(anAdmission(job))), {
-          concurrency: 40
-        })
+        const answers = yield* atOnce(jobs.map((job) => Effect.result(store.admit(anAdmission(job)))))
         for (const [n, answer] of answers.entries()) {
           assert.strictEqual(answer._tag, n % 4 === 0 ? "Failure" : "Success")
           if (answer._tag === "Success") assert.strictEqual(answer.success.row.job.id, jobs[n]!.id)
@@ -195,10 +201,7 @@ export const jobAdmissions = <E>(backEnd: string, over: Layer.Layer<JobServices,
         const store = yield* JobStore
         const { id: namespaceId } = yield* fundedNamespace(1_000_000)
         const job = aJob({ namespaceId })
-        const answers = yield* Effect.all(
-          Array.from({ length: 50 }, () => store.admit(anAdmission(job))),
-          { concurrency: 50 }
-        )
+        const answers = yield* timesAtOnce(50, () => store.admit(anAdmission(job)))
         assert.strictEqual(answers.filter(({ created }) => created).length, 1)
         assert.deepStrictEqual(yield* entriesOf(job), ["reserve 1000"])
         assert.strictEqual((yield* messagesOf(job.id)).length, 1)
@@ -262,10 +265,7 @@ export const jobAdmissions = <E>(backEnd: string, over: Layer.Layer<JobServices,
       Effect.gen(function* () {
         const store = yield* JobStore
         const { id: namespaceId } = yield* fundedNamespace(1_000_000)
-        const answers = yield* Effect.all(
-          Array.from({ length: 50 }, () => store.admit(anAdmission(aJob({ namespaceId }), key()))),
-          { concurrency: 50 }
-        )
+        const answers = yield* timesAtOnce(50, () => store.admit(anAdmission(aJob({ namespaceId }), key())))
         assert.strictEqual(answers.filter(({ created }) => created).length, 1)
         assert.strictEqual(new Set(answers.map(({ row }) => row.job.id)).size, 1)
         assert.strictEqual(yield* (yield* JobSurvey).open(namespaceId), 1)

@@ -20,6 +20,7 @@ import {
 } from "../../support/factories.ts"
 import {
   admitted,
+  atOnce,
   changingNothing,
   claimed,
   claimedOf,
@@ -195,7 +196,7 @@ export const jobClaims = <E>(
         const daemons = yield* Effect.forEach(Array.from({ length: 5 }), () => livingDaemon(at))
         const claims = Array.from({ length: 50 }, (_, n) => aClaim(row, daemons[n % daemons.length]!))
 
-        const answers = yield* Effect.forEach(claims, (claim) => store.claim(claim), { concurrency: 50 })
+        const answers = yield* atOnce(claims.map(store.claim))
 
         assert.strictEqual(answers.filter(({ _tag }) => _tag === "Claimed").length, 1)
         assert.deepInclude(yield* store.get(row.job.id), { epoch: 1, attempt: 1 })

@@ -22,14 +22,16 @@ import {
 import {
   admitted,
   assertSound,
+  atOnce,
   changingNothing,
   claimed,
-  purseOf,
   doneOf,
   entriesOf,
   type JobServices,
   messagesOf,
-  type StateCapabilities
+  purseOf,
+  type StateCapabilities,
+  timesAtOnce
 } from "./StateProbes.ts"
 
 /** A job with 600 of the 1,000 that its namespace has; under a new daemon, unless one is named. */
@@ -246,10 +248,7 @@ export const jobEndings = <E>(
         const store = yield* JobStore
         const row = yield* active()
         const call = aFinish(row, { charge: credits(600) })
-        const answers = yield* Effect.all(
-          Array.from({ length: 50 }, () => store.finish(call)),
-          { concurrency: 50 }
-        )
+        const answers = yield* timesAtOnce(50, () => store.finish(call))
         const tags = answers.map(({ _tag }) => _tag).toSorted()
         assert.deepStrictEqual(tags, ["Done", ...Array<"Repeated">(49).fill("Repeated")])
         assert.deepStrictEqual(yield* purseOf(row.job.namespaceId), [400n, 0n, 600n])
@@ -267,7 +266,7 @@ export const jobEndings = <E>(
           store.release(aRelease(row)),
           finish({ ...row, owner: null }, { state: "expired" })
         ]
-        const answers = yield* Effect.all(calls, { concurrency: 6 })
+        const answers = yield* atOnce(calls)
         // A hand-back that wins leaves the row to the call of nobody, which may come after it.
         assert.include([1, 2], answers.filter(({ _tag }) => _tag === "Done").length)
         yield* assertSound(namespaceId, [id])

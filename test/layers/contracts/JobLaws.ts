@@ -25,7 +25,7 @@ import {
   unique
 } from "../../support/factories.ts"
 import { JobModel } from "./JobModel.ts"
-import { assertSound, type JobServices, messagesOf, type StateCapabilities } from "./StateProbes.ts"
+import { assertSound, type JobServices, messagesOf, type StateCapabilities, takingTurns } from "./StateProbes.ts"
 
 const upTo = (maximum: number) => Schema.Int.check(Schema.isBetween({ minimum: 0, maximum }))
 const RESERVED = [10, 25, 40, 0, 5, 1]
@@ -320,7 +320,7 @@ export const jobLaws = <E>(
           const stage = yield* makeStage(purse, soleOwner)
           for (const daemon of stage.daemons.keys()) yield* act(stage, { _tag: "Join", daemon })
           for (const job of RESERVED.keys()) yield* act(stage, { _tag: "Admit", job })
-          yield* Effect.forEach(steps, (step) => act(stage, step), { concurrency: 8, discard: true })
+          yield* takingTurns(Effect.forEach(steps, (step) => act(stage, step), { concurrency: 8, discard: true }))
 
           yield* assertSound(stage.namespaceId, stage.jobIds)
           yield* sweep(stage)

@@ -5,6 +5,7 @@ import { Namespaces } from "../../../src/layers/Namespaces.ts"
 import { defaultRules, type Namespace } from "../../../src/schemas/Namespace.ts"
 import type { Refusal } from "../../../src/schemas/Refusal.ts"
 import { aNamespace, aNamespaceId, unique } from "../../support/factories.ts"
+import { atOnce } from "./StateProbes.ts"
 
 const rules = { urgent: true, weight: 1_000, openJobsMax: 7, retentionDays: 0, persistPayloads: false }
 
@@ -56,9 +57,7 @@ export const namespacesContract = <E>(backEnd: string, over: Layer.Layer<Namespa
         const namespaces = yield* Namespaces
         const { name } = aNamespace()
         const wanted = Array.from({ length: 20 }, () => aNamespace({ name }))
-        const answers = yield* Effect.forEach(wanted, (each) => Effect.result(namespaces.create(each)), {
-          concurrency: 20
-        })
+        const answers = yield* atOnce(wanted.map((each) => Effect.result(namespaces.create(each))))
         assert.strictEqual(answers.filter(({ _tag }) => _tag === "Success").length, 1)
         const listed = (yield* namespaces.list).filter((each) => each.name === name)
         assert.strictEqual(listed.length, 1)

@@ -12,7 +12,7 @@ import {
   queuedEnvelope,
   queuedRow
 } from "../../support/factories.ts"
-import { MANY } from "./StateProbes.ts"
+import { atOnce, MANY } from "./StateProbes.ts"
 
 const pendingOf = (rows: ReadonlyArray<OutboxRow>, before: number) =>
   Effect.map(
@@ -89,7 +89,7 @@ export const outboxContract = <E>(backEnd: string, over: Layer.Layer<Outbox, E>)
       Effect.gen(function* () {
         const outbox = yield* Outbox
         const rows = Array.from({ length: 20 }, () => anOutboxRow(freshTime()))
-        yield* Effect.forEach(rows, (row) => outbox.add([row]), { concurrency: 20, discard: true })
+        yield* atOnce(rows.map((row) => outbox.add([row])))
         assert.isAtLeast(yield* outbox.depth, 20)
         assert.strictEqual((yield* pendingOf(rows, 8_640_000_000_000_000)).length, 20)
       })

@@ -7,6 +7,7 @@ import { Effect, type Layer, Schema } from "effect"
 import { digestOf, type Publication, Settings } from "../../../src/layers/Settings.ts"
 import { initialSettings, RuntimeSettings } from "../../../src/schemas/RuntimeSettings.ts"
 import { credits, freshTime, unique } from "../../support/factories.ts"
+import { timesAtOnce } from "./StateProbes.ts"
 
 export interface SettingsCapabilities<E> {
   /** A layer that reads the store anew each time it is built. */
@@ -90,11 +91,7 @@ export const settingsContract = <E>(
       Effect.gen(function* () {
         const settings = yield* Settings
         const { version } = yield* settings.current
-        const published = yield* Effect.forEach(
-          Array.from({ length: 20 }, (_, n) => aPublication({ outboxMax: n + 1 })),
-          settings.publish,
-          { concurrency: 20 }
-        )
+        const published = yield* timesAtOnce(20, (n) => settings.publish(aPublication({ outboxMax: n + 1 })))
         const newest = yield* settings.history(20)
         assert.deepStrictEqual(
           newest.map((each) => each.version),

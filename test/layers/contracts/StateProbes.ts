@@ -3,7 +3,7 @@
  * tests in the same store do not matter. `assertSound` is the product's promises about credits and histories, checked from outside.
  */
 import { assert } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, References } from "effect"
 import { CreditLedger } from "../../../src/layers/CreditLedger.ts"
 import type { Daemons } from "../../../src/layers/Daemons.ts"
 import { type Claimed, type Guarded, JobStore, JobSurvey } from "../../../src/layers/JobStore.ts"
@@ -25,6 +25,17 @@ export interface StateCapabilities {
 /** Later than every instant of a test. */
 export const THE_END = 8_640_000_000_000_000
 export const MANY = 1_000_000
+
+/** Lets fibers take turns after every step, so that a back end which never waits shows too what it does not do in one. */
+export const takingTurns = Effect.provideService(References.MaxOpsBeforeYield, 1)
+
+/** All of them at the same time. */
+export const atOnce = <A, E, R>(calls: ReadonlyArray<Effect.Effect<A, E, R>>): Effect.Effect<Array<A>, E, R> =>
+  takingTurns(Effect.all(calls, { concurrency: calls.length }))
+
+/** As many of these. */
+export const timesAtOnce = <A, E, R>(times: number, call: (n: number) => Effect.Effect<A, E, R>) =>
+  atOnce(Array.from({ length: times }, (_, n) => call(n)))
 
 /** What is available, reserved and spent. */
 export const purseOf = (namespaceId: NamespaceId) =>

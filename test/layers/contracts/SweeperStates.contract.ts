@@ -3,6 +3,7 @@ import { assert, layer } from "@effect/vitest"
 import { Effect, type Layer } from "effect"
 import { type Pass, type SweeperState, SweeperStates } from "../../../src/layers/SweeperStates.ts"
 import { aDaemonId, freshTime, unique } from "../../support/factories.ts"
+import { atOnce, timesAtOnce } from "./StateProbes.ts"
 
 const aPass = (over: Partial<Pass> = {}): Pass => ({ watermark: null, swept: 0, error: null, at: freshTime(), ...over })
 const aName = () => `sweeper-${unique()}`
@@ -92,18 +93,13 @@ export const sweeperStatesContract = <E>(backEnd: string, over: Layer.Layer<Swee
       Effect.gen(function* () {
         const states = yield* SweeperStates
         const name = aName()
-        const led = yield* Effect.all(
-          Array.from({ length: 20 }, () => states.lead(name, aDaemonId())),
-          { concurrency: 20 }
-        )
+        const led = yield* timesAtOnce(20, () => states.lead(name, aDaemonId()))
         const epochs = led.map(({ epoch }) => epoch).toSorted((a, b) => a - b)
         assert.deepStrictEqual(
           epochs,
           Array.from({ length: 20 }, (_, n) => n + 1)
         )
-        const saved = yield* Effect.forEach(epochs, (epoch) => states.save(name, epoch, aPass({ swept: 1 })), {
-          concurrency: 20
-        })
+        const saved = yield* atOnce(epochs.map((epoch) => states.save(name, epoch, aPass({ swept: 1 }))))
         assert.deepStrictEqual([saved.filter(Boolean).length, saved.at(-1)], [1, true])
         assert.strictEqual((yield* stateOf(name))?.swept, 1)
       })
