@@ -32,7 +32,7 @@ const rooms = {
   "^src/DaemonOptions\\.ts$": ["^src/schemas/"],
   "^src/Bootstrap\\.ts$": ["^src/schemas/", doors],
   "^src/SimulatedNodes\\.ts$": ["^src/schemas/", "^src/agent/"],
-  "^src/Orchestrator\\.ts$": ["^src/(kernel|actors)/", "^src/http/Server\\.ts$", doors],
+  "^src/Orchestrator\\.ts$": ["^src/(kernel|actors)/", "^src/http/(Server|Restarts)\\.ts$", doors],
   "^src/main\\.ts$": ["^src/[A-Z][A-Za-z]+\\.ts$", "^src/http/Server\\.ts$", "^src/schemas/", doors]
 }
 
@@ -63,7 +63,7 @@ export default {
       name: "alive",
       severity: "error",
       from: { path: ENTRIES },
-      to: { path: "^src/", pathNot: "^src/layers/memory/", reachable: false }
+      to: { path: "^src/", pathNot: `^src/layers/memory/|${ENTRIES}`, reachable: false }
     },
     ...Object.entries(packages).map(([to, from]) => ({
       name: "package-behind-its-door",

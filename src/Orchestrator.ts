@@ -19,6 +19,7 @@ import { NodeSupervisor } from "./actors/node/NodeSupervisor.ts"
 import * as Probes from "./actors/Probes.ts"
 import { Root } from "./actors/Root.ts"
 import { SweepSupervisor } from "./actors/sweep/SweepSupervisor.ts"
+import { Restarts } from "./http/Restarts.ts"
 import * as Server from "./http/Server.ts"
 import { ActorEvents } from "./kernel/ActorEvents.ts"
 import { Registry } from "./kernel/Registry.ts"
@@ -67,7 +68,13 @@ export const actors = SweepSupervisor.layer.pipe(
   Layer.provideMerge(Layer.mergeAll(Heart.layer, Probes.layer))
 )
 
-export const layer = Server.layer.pipe(Layer.provideMerge(actors))
+/** An operator may restart one actor, or a supervisor with all below it. */
+const restarts = Layer.effect(
+  Restarts,
+  Effect.map(Root, (root) => (address: string) => root.restartChild(address))
+)
+
+export const layer = Server.layer.pipe(Layer.provide(restarts), Layer.provideMerge(actors))
 
 /** Runs until the daemon must not go on: its tree escalated, or it was fenced. */
 export const untilLost = Effect.gen(function* () {

@@ -37,6 +37,7 @@ const configOf = (options: DaemonOptions) =>
         controlKey: options.controlKey === null ? null : Redacted.make(options.controlKey),
         environment: options.environment,
         drainMs: options.drainMs,
+        silenceMaxMs: null,
         lanePrefetch: options.lanePrefetch
       })
     )

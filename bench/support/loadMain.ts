@@ -20,6 +20,7 @@ const drive = (load: Load, request: Buffer, tally: Tally, goesOn: () => boolean,
     const socket = createConnection({ port: load.port, host: "127.0.0.1", noDelay: true })
     let rest: Buffer = Buffer.alloc(0)
     let sentAt = 0
+    let done = false
     const send = () => {
       sentAt = performance.now()
       socket.write(request)
@@ -31,7 +32,10 @@ const drive = (load: Load, request: Buffer, tally: Tally, goesOn: () => boolean,
         tally.lastFailure = `${head.slice(0, head.indexOf("\r\n"))} ${body.toString("utf8").slice(0, 300)}`
       } else if (measured) tally.latencies.push(performance.now() - sentAt)
       if (goesOn()) send()
-      else socket.end()
+      else {
+        done = true
+        socket.destroy()
+      }
     }
     socket.on("connect", send)
     socket.on("data", (chunk) => {
@@ -48,7 +52,7 @@ const drive = (load: Load, request: Buffer, tally: Tally, goesOn: () => boolean,
       answered(head, body)
     })
     socket.on("error", reject)
-    socket.on("close", () => resolve())
+    socket.on("close", () => (done ? resolve() : reject(new Error("the server closed a connection"))))
   })
 
 const requestOf = ({ method, path, headers, body }: Load): Buffer => {

@@ -12,10 +12,13 @@ import { DaemonConfig } from "../layers/DaemonConfig.ts"
 import { Daemons } from "../layers/Daemons.ts"
 
 const BEAT_EVERY = "1 second"
-/** Shorter than the silence after which others declare it dead. */
-const SILENCE_MAX_NANOS = 8_000_000_000n
+const NANOS_PER_MS = 1_000_000n
 
-export class Fenced extends Data.TaggedError("Fenced")<{ readonly why: string }> {}
+export class Fenced extends Data.TaggedError("Fenced")<{ readonly why: string }> {
+  override get message(): string {
+    return `fenced: ${this.why}; start again to take the jobs over`
+  }
+}
 
 export class Heart extends Context.Service<
   Heart,
@@ -29,7 +32,7 @@ export class Heart extends Context.Service<
   static readonly layer = Layer.effect(
     Heart,
     Effect.gen(function* () {
-      const { daemonId } = yield* DaemonConfig
+      const { daemonId, silenceMaxMs } = yield* DaemonConfig
       const daemons = yield* Daemons
       yield* daemons.join(daemonId, yield* Clock.currentTimeMillis)
       const fenced = yield* Deferred.make<never, Fenced>()
@@ -43,7 +46,8 @@ export class Heart extends Context.Service<
           Effect.gen(function* () {
             yield* Effect.logWarning("heartbeat failed", { during })
             const silence = (yield* Clock.currentTimeNanos) - beatenAt
-            if (silence > SILENCE_MAX_NANOS) return yield* new Fenced({ why: "no heartbeat got through" })
+            if (silenceMaxMs !== null && silence > BigInt(silenceMaxMs) * NANOS_PER_MS)
+              return yield* new Fenced({ why: "no heartbeat got through" })
           })
         )
       )

@@ -4,6 +4,7 @@
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
@@ -266,7 +267,7 @@ const nextSignal = Effect.callback<void>((resume) => {
 
 const node = (options: NodeOptions, key: Redacted.Redacted | null, onLeft: () => void) =>
   Effect.gen(function* () {
-    const clock = yield* Effect.clock
+    const clock = yield* Clock.Clock
     const say = saying(options, () => clock.currentTimeMillisUnsafe())
     let id = ""
     const agent = yield* Agent.start({

@@ -22,13 +22,14 @@ const CONTROL_URL = "http://127.0.0.1:8401"
 export const run = (argv: ReadonlyArray<string>, env: Env): Effect.Effect<number, never, Output> =>
   obey(argv, env).pipe(
     Effect.as<number>(EXIT.ok),
-    Effect.catchTag("PipeClosed", () => Effect.succeed(EXIT.ok)),
-    Effect.catchTag("CliFailed", ({ code, message, exit }) =>
-      Effect.as(
-        Effect.flatMap(Output, ({ note }) => note(oneLine(`${code}: ${message}`))),
-        exit
-      )
-    )
+    Effect.catchTags({
+      PipeClosed: () => Effect.succeed(EXIT.ok),
+      CliFailed: ({ code, message, exit }) =>
+        Effect.as(
+          Effect.flatMap(Output, ({ note }) => note(oneLine(`${code}: ${message}`))),
+          exit
+        )
+    })
   )
 
 const obey = (argv: ReadonlyArray<string>, env: Env): Effect.Effect<void, CliFailed | PipeClosed, Output> =>

@@ -58,7 +58,10 @@ const make = (http: HttpClient.HttpClient, { url, key, actor }: ControlOptions):
     http.execute(key === null ? request : HttpClientRequest.bearerToken(request, Redacted.value(key))).pipe(
       Effect.provideService(HttpClient.TracerPropagationEnabled, false),
       Effect.mapError((error) => nobody(url, error)),
-      Effect.flatMap((response) => (response.status < 300 ? Effect.succeed(response) : refusal(url, response)))
+      Effect.filterOrElse(
+        (response) => response.status < 300,
+        (response) => refusal(url, response)
+      )
     )
   const answer = (request: HttpClientRequest.HttpClientRequest) =>
     Effect.flatMap(execute(request), (response) => jsonOf(url, response)).pipe(

@@ -21,30 +21,21 @@ export class Output extends Context.Service<
   }
 >()("resultity/cli/Output") {
   static readonly layer = (stdout: Writable & { readonly isTTY?: boolean }, stderr: Writable): Layer.Layer<Output> =>
-    Layer.effect(
-      Output,
-      Effect.gen(function* () {
-        yield* hushed(stdout)
-        yield* hushed(stderr)
-        return Output.of({
-          isTerminal: stdout.isTTY === true,
-          write: (text) => put(stdout, text),
-          note: (line) => Effect.ignore(put(stderr, `${line}\n`))
-        })
+    Layer.sync(Output, () => {
+      hush(stdout)
+      hush(stderr)
+      return Output.of({
+        isTerminal: stdout.isTTY === true,
+        write: (text) => put(stdout, text),
+        note: (line) => Effect.ignore(put(stderr, `${line}\n`))
       })
-    )
+    })
 }
 
-/** A failed write tells its callback; without a listener the stream's own event would end the process. */
-const hushed = (stream: Writable) =>
-  Effect.acquireRelease(
-    Effect.sync(() => {
-      const listener = () => undefined
-      stream.on("error", listener)
-      return listener
-    }),
-    (listener) => Effect.sync(() => void stream.off("error", listener))
-  )
+/**
+ * A failed write tells its callback and then, later than anything could be released here, an event that ends a process which does not listen.
+ */
+const hush = (stream: Writable): void => void stream.on("error", () => undefined)
 
 const put = (stream: Writable, text: string | Uint8Array): Effect.Effect<void, PipeClosed> =>
   Effect.callback((resume) => {

@@ -15,5 +15,13 @@ export interface RequestLine {
   readonly code?: string
 }
 
+/** Asked every few seconds by whoever keeps the daemon running; good answers to them are nobody's news. */
+const PROBES: ReadonlySet<string> = new Set(["/healthz", "/readyz"])
+
 export const logRequest = (line: RequestLine): Effect.Effect<void> =>
-  Effect.flatMap(LogRequests, (on) => (on ? Effect.logInfo("request", line) : Effect.void))
+  Effect.flatMap(LogRequests, (on) => {
+    if (!on) return Effect.void
+    return line.status < 400 && PROBES.has(line.route)
+      ? Effect.logDebug("request", line)
+      : Effect.logInfo("request", line)
+  })

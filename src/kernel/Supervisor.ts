@@ -39,7 +39,10 @@ export interface Supervisor {
   /** Drains that child, ends it for good and forgets it; waits for that. False if there is none. */
   readonly stopChild: (address: string) => Effect.Effect<boolean>
 
-  /** Ends that child's incarnation (interrupting it) and starts the next without backoff or budget. False if there is none. */
+  /**
+   * Ends the incarnation of that child, or of one further below (interrupting it), and starts the next without backoff or budget. False if
+   * there is none.
+   */
   readonly restartChild: (address: string) => Effect.Effect<boolean>
 
   /** Addresses in start order. */

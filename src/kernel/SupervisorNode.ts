@@ -114,9 +114,26 @@ export class SupervisorNode implements Child, Parent {
   }
 
   restartChild(address: string): Effect.Effect<boolean> {
-    return this.haltMember(address, { drain: false, final: false }, (child, final) => {
-      if (!final && this.life === "running" && this.stopping === undefined) child.launch()
+    return Effect.suspend(() => {
+      if (!this.members.has(address)) return this.restartBelow(address)
+      return this.haltMember(address, { drain: false, final: false }, (child, final) => {
+        if (!final && this.life === "running" && this.stopping === undefined) child.launch()
+      })
     })
+  }
+
+  private restartBelow(address: string): Effect.Effect<boolean> {
+    const below = [...this.members.values()].find(
+      (child): child is SupervisorNode => child instanceof SupervisorNode && child.has(address)
+    )
+    return below === undefined ? Effect.succeed(false) : below.restartChild(address)
+  }
+
+  private has(address: string): boolean {
+    return (
+      this.members.has(address) ||
+      [...this.members.values()].some((child) => child instanceof SupervisorNode && child.has(address))
+    )
   }
 
   private haltMember(address: string, halt: Halt, then: (child: Child, final: boolean) => void) {

@@ -46,18 +46,40 @@ export const SHOWN = 12
 
 const SECRET_LENGTH_MAX = 256
 
-export const make = (driver: Driver): ApiKeys["Service"] =>
-  ApiKeys.of({
+/** How long a key that was found good is taken from memory: what a revocation by another daemon, or a change of rules, may lag behind. */
+const FRESH_MS = 1000
+const FRESH_MAX = 10_000
+
+export const make = (driver: Driver): ApiKeys["Service"] => {
+  const fresh = new Map<string, { readonly found: FoundKey; readonly at: number }>()
+  const look = (digest: string, now: number) =>
+    Effect.suspend(() => {
+      const known = fresh.get(digest)
+      if (known !== undefined && Math.abs(now - known.at) < FRESH_MS) return Effect.succeed(known.found)
+      return Effect.map(driver.find(digest), (found) => {
+        if (found === null) return null
+        if (fresh.size >= FRESH_MAX) fresh.clear()
+        fresh.set(digest, { found, at: now })
+        return found
+      })
+    })
+  return ApiKeys.of({
     insert: Effect.fn("ApiKeys.insert")(driver.insert),
     find: driver.find,
-    revoke: Effect.fn("ApiKeys.revoke")(driver.revoke),
+    revoke: Effect.fn("ApiKeys.revoke")((id, at) =>
+      Effect.ensuring(
+        driver.revoke(id, at),
+        Effect.sync(() => fresh.clear())
+      )
+    ),
     list: driver.list,
-    authenticate: Effect.fn("ApiKeys.authenticate")(function* (secret, now) {
+    authenticate: Effect.fnUntraced(function* (secret, now) {
       const text = Redacted.value(secret)
       if (text.length === 0 || text.length > SECRET_LENGTH_MAX) return null
-      const found = yield* driver.find(digestOf(text))
+      const found = yield* look(digestOf(text), now)
       return found !== null && isAlive(found.key, now) ? found : null
     })
   })
+}
 
 const isAlive = (key: ApiKey, now: number) => key.revokedAt === null && (key.expiresAt === null || key.expiresAt > now)

@@ -18,6 +18,11 @@ export class DaemonConfig extends Context.Service<
     /** Environment of nodes that connect here. */
     readonly environment: Environment
     readonly drainMs: number
+    /**
+     * Without a heartbeat for so long it fences itself, because other daemons may have declared it dead by then. null: the data folder is its
+     * alone, nobody can, and it waits the outage out.
+     */
+    readonly silenceMaxMs: number | null
     /** Deliveries of one lane that may wait in this daemon for a slot. */
     readonly lanePrefetch: number
   }

@@ -5,7 +5,7 @@
 
 /** The attempt is gone with its node: nothing of it can be asked for any more. */
 const LOSSES: ReadonlySet<string> = new Set(["node_lost", "attempt_lost", "not_held", "pieces_gone"])
-const DEEDS: ReadonlySet<string> = new Set(["accept_timeout", "bad_signature", "result_mismatch"])
+const DEEDS: ReadonlySet<string> = new Set(["accept_timeout", "bad_signature", "result_mismatch", "pieces_missing"])
 
 export const isLoss = (code: string): boolean => LOSSES.has(code)
 

@@ -247,6 +247,7 @@ const config = ({ controlKey, controlHost = "127.0.0.1" }: Wishes) =>
     controlKey: controlKey === undefined ? null : Redacted.make(controlKey),
     environment: "testnet",
     drainMs: 0,
+    silenceMaxMs: null,
     lanePrefetch: 1
   })
 

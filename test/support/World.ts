@@ -362,5 +362,6 @@ const configOf = (daemonId: DaemonConfig["Service"]["daemonId"], lanePrefetch: n
   controlKey: null,
   environment: "testnet",
   drainMs: 1000,
+  silenceMaxMs: null,
   lanePrefetch
 })

@@ -31,7 +31,7 @@ import {
   reattachAgain,
   storePieces
 } from "./JobPieces.ts"
-import { recordAgain } from "./Settlement.ts"
+import { recordAgain, recordProgress } from "./Settlement.ts"
 
 export interface JobOptions {
   readonly jobId: JobId
@@ -151,7 +151,8 @@ const attemptBefore = (
     assignedAt: known?.assignedAt ?? 0,
     firstTokenAt: known?.firstTokenAt ?? null,
     hash: null,
-    counted: known === undefined ? noOutput : measureOutput(events.slice(known.firstSeq - 1))
+    counted: known === undefined ? noOutput : measureOutput(events.slice(known.firstSeq - 1)),
+    repeats: 0
   }
 }
 
@@ -199,6 +200,8 @@ const receive = (state: JobActorState, message: JobMessage): Effect.Effect<void,
       return onPiecesStored(state, message.last, message.exit)
     case "StoreAgain":
       return storePieces(state)
+    case "ProgressDue":
+      return state.machine.ending === null ? recordProgress(state) : Effect.void
     case "ReattachAgain":
       return state.machine.phase === "grace" ? reattachAgain(state) : Effect.void
     case "NodeResult":
@@ -206,7 +209,7 @@ const receive = (state: JobActorState, message: JobMessage): Effect.Effect<void,
     case "NodeAccepted":
       return isOurs(state, message) ? apply(state, { _tag: "Accepted" }) : Effect.void
     case "NodeRejected":
-      return isOurs(state, message) ? apply(state, { _tag: "Rejected", code: message.code }) : Effect.void
+      return isOurs(state, message) ? onNodeRejected(state, message.code) : Effect.void
     case "NodeFailed":
       return isOurs(state, message) ? onNodeFailed(state, message) : Effect.void
     case "NodeGone":
@@ -254,6 +257,10 @@ const wantAgain = (state: JobActorState) => {
   const { facts, last, tried } = state.machine
   return perform(state, { _tag: "Lease", mustContinue: facts.mustContinue && last > 0, tried })
 }
+
+/** Declining is nobody's fault, unless the node says that the request itself cannot be served. */
+const onNodeRejected = (state: JobActorState, code: string) =>
+  apply(state, code === "invalid_body" ? { _tag: "AttemptFailed", code, fault: "job" } : { _tag: "Rejected", code })
 
 /** What was lost with the node is only its word that all had been said. */
 const onNodeFailed = (state: JobActorState, { code, fault }: Extract<JobMessage, { _tag: "NodeFailed" }>) =>

@@ -49,6 +49,8 @@ export interface AttemptProgress {
   hash: PiecesHash | null
   /** What the server counted in this attempt. */
   counted: OutputCount
+  /** How often the node was asked to repeat since anything new came from it. */
+  repeats: number
 }
 
 /** What the node's result brought, once it matched the pieces. */

@@ -1,8 +1,10 @@
 /** How a job's actor carries out what its machine decided. Stores are asked beside the mailbox, and their answers come back as messages. */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Metric from "effect/Metric"
 import * as Random from "effect/Random"
 import type * as Schema from "effect/Schema"
+import * as Metrics from "../../layers/Metrics.ts"
 import { waitOut } from "../../layers/Outage.ts"
 import { piecesHash } from "../../layers/Signatures.ts"
 import { step, type JobCommand } from "../../policies/JobMachine.ts"
@@ -13,13 +15,14 @@ import { ENVELOPE_VERSION } from "../../schemas/Envelope.ts"
 import { freshEnvelopeId, type NodeId } from "../../schemas/Ids.ts"
 import type { JobMoment, JobTimer } from "../../schemas/JobMoment.ts"
 import { isTerminal } from "../../schemas/JobState.ts"
+import { runtimeBody } from "../../schemas/openai/RuntimeBody.ts"
 import { textByChoice } from "../../schemas/TokenEvent.ts"
 import type { DispatchMessage } from "../dispatch/DispatchMessages.ts"
 import type { NodeMessage } from "../node/NodeMessages.ts"
 import type { JobActorState } from "./JobActorState.ts"
 import { close } from "./JobFeed.ts"
 import { noteAttemptClosed, noteAttemptOpened } from "./JobNotes.ts"
-import { record, recordAgain, recordProgress, settle } from "./Settlement.ts"
+import { record, recordAgain, settle } from "./Settlement.ts"
 
 /** Tells the machine, keeps the moment, performs what follows. Moments of arriving pieces add up to one. */
 export const apply = (state: JobActorState, moment: JobMoment): Effect.Effect<void, unknown> =>
@@ -147,14 +150,18 @@ const claim = (state: JobActorState, nodeId: NodeId | null) => {
   return self.fork(asked, (exit) => ({ _tag: "ClaimAnswered", exit }))
 }
 
+/** A job that is over by then needs no word of its progress. */
+const PROGRESS_AFTER_MS = 250
+
 const assign = (state: JobActorState, command: Extract<JobCommand, { _tag: "Assign" }>) =>
   Effect.gen(function* () {
     const { job, feed, machine } = state
     const { nodeId, lease, firstSeq } = command
     const now = yield* Clock.currentTimeMillis
-    state.attempt = { firstSeq, assignedAt: now, firstTokenAt: null, hash: piecesHash(), counted: noOutput }
+    state.attempt = { firstSeq, assignedAt: now, firstTokenAt: null, hash: piecesHash(), counted: noOutput, repeats: 0 }
     state.lastPieceAt = now
     noteAttemptOpened(state, nodeId, now)
+    if (firstSeq > 1) yield* Metric.update(Metrics.handovers, 1)
     const told = tellNode(state, nodeId, {
       _tag: "Assign",
       assignment: {
@@ -172,13 +179,13 @@ const assign = (state: JobActorState, command: Extract<JobCommand, { _tag: "Assi
       }
     })
     if (!told) return yield* apply(state, { _tag: "Rejected", code: "gone" })
-    yield* recordProgress(state)
+    yield* state.self.after("progress", PROGRESS_AFTER_MS, { _tag: "ProgressDue" })
   })
 
-/** What the runtime is sent: the accepted request without our extension, under the resolved model's name, with a bound on its output. */
+/** What the runtime is sent: of the accepted request what is for nodes, under the resolved model's name, with a bound on its output. */
 const bodyOf = ({ record, job }: JobActorState): Schema.JsonObject => {
   const { request } = record.input
-  const { resultity: _extension, ...body } = isFields(request) ? request : {}
+  const body = isFields(request) ? runtimeBody(request) : {}
   const bounded = job.endpoint === "embeddings" || OUTPUT_BOUNDS.some((field) => typeof body[field] === "number")
   const bound = bounded ? {} : { max_tokens: Math.ceil(job.outputTokensMax / Math.max(1, job.choices)) }
   return { ...body, ...bound, model: job.model }

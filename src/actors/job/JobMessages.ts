@@ -22,6 +22,8 @@ export type JobMessage =
   /** A batch of pieces up to `last` was stored, or refused (`false`: another epoch writes now), or the store is out. */
   | { readonly _tag: "PiecesStored"; readonly last: number; readonly exit: Exit.Exit<boolean, Outage> }
   | { readonly _tag: "StoreAgain" }
+  /** It has run for a while: whoever looks at the record now should see where. */
+  | { readonly _tag: "ProgressDue" }
   | { readonly _tag: "ReattachAgain" }
   /** The closing record was written, or refused (`false`: another epoch writes it), or its store is out. */
   | { readonly _tag: "RecordAnswered"; readonly exit: Exit.Exit<boolean, Outage> }

@@ -62,8 +62,9 @@ export const noteAttemptOpened = (state: JobActorState, nodeId: NodeId, now: num
     fallbacks: [...routing.fallbacks, ...fallback]
   }
   note(state, "routing", "assigned", now, { attempt: machine.attempt })
-  for (const { from, to, reason } of fallback)
+  for (const { from, to, reason } of fallback) {
     note(state, "routing", "fallback", now, { from, to, reason, attempt: machine.attempt })
+  }
 }
 
 const STATES: Readonly<Record<string, AttemptState>> = {

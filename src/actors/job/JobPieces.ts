@@ -44,6 +44,7 @@ export const onNodePieces = (state: JobActorState, report: Report<"NodePieces">)
     const { news, gap } = take(state, report.pieces, now)
     if (news > 0) {
       state.lastPieceAt = now
+      state.attempt.repeats = 0
       yield* noteFirstToken(state, now)
       const { length } = state.feed.events
       const tokens = state.attempt.counted.tokens - before
@@ -54,7 +55,7 @@ export const onNodePieces = (state: JobActorState, report: Report<"NodePieces">)
       const broken = broke(state)
       if (broken !== null) return yield* apply(state, { _tag: "AttemptFailed", code: broken, fault: "node" })
     }
-    if (gap) yield* reattachAgain(state)
+    if (gap) yield* askAgain(state)
   })
 
 /** Appends what follows on from what is there; a piece further ahead is a gap. */
@@ -100,6 +101,16 @@ export const reattachAgain = (state: JobActorState) => {
     : perform(state, { _tag: "Reattach", nodeId, fromSeq: state.feed.events.length + 1 })
 }
 
+/** A node that speaks of pieces which it never sends would be asked for them for ever. */
+const REPEATS_MAX = 8
+
+const askAgain = (state: JobActorState) => {
+  state.attempt.repeats += 1
+  return state.attempt.repeats > REPEATS_MAX
+    ? apply(state, { _tag: "AttemptFailed", code: "pieces_missing", fault: "node" })
+    : reattachAgain(state)
+}
+
 /** One batch is on its way to the trace store at a time; the answer starts the next. */
 export const storePieces = (state: JobActorState): Effect.Effect<void> => {
   const { feed, stored, storing, house, job, machine } = state
@@ -122,7 +133,7 @@ export const onNodeResult = (state: JobActorState, { nodeId, result }: Report<"N
   Effect.gen(function* () {
     if (!isCurrent(state, { ...result, nodeId })) return
     const { attempt, feed } = state
-    if (result.lastSeq > feed.events.length) return yield* reattachAgain(state)
+    if (result.lastSeq > feed.events.length) return yield* askAgain(state)
     const matches =
       result.lastSeq === feed.events.length &&
       result.firstSeq === attempt.firstSeq &&

@@ -23,11 +23,13 @@ export const behavior = (house: NodeHouse, row: NodeRow): Behavior<NodeMessage, 
   init: (self) => Effect.sync(() => makeState(house, row, self)),
   receive: (state, message) => Effect.as(receive(state, message), state),
   // The attempts are reported gone and the agent is asked to come again: the next incarnation starts from what it then says.
-  stop: (state) =>
-    Effect.andThen(
+  stop: (state) => {
+    const { session } = state
+    return Effect.andThen(
       loseSession(state, "restarted"),
-      Effect.sync(() => state.session?.end("draining"))
+      Effect.sync(() => session?.end("draining"))
     )
+  }
 })
 
 const makeState = (house: NodeHouse, row: NodeRow, self: ActorContext<NodeMessage>): NodeActorState => ({

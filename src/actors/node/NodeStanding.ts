@@ -84,11 +84,14 @@ export const presenceDue = (state: NodeActorState) =>
     yield* self.after("presence", settings.heartbeatMs, { _tag: "PresenceDue" })
   })
 
-export const becomeActive = (state: NodeActorState) =>
+/** Until the registry and the catalogue answer, the node stays among those that are tested. */
+export const becomeActive = (state: NodeActorState): Effect.Effect<void> =>
+  Effect.catchTag(activate(state), "Outage", () => state.self.after("retest", RELOAD_AGAIN, { _tag: "TestDue" }))
+
+const activate = (state: NodeActorState) =>
   Effect.gen(function* () {
     const { house, nodeId, row } = state
     const at = yield* Clock.currentTimeMillis
-    state.lifecycle = "active"
     yield* house.nodes.setLifecycle(nodeId, "active", at)
     const known = state.models.map(({ name, endpoints }) => ({
       name,
@@ -97,6 +100,7 @@ export const becomeActive = (state: NodeActorState) =>
       firstSeenAt: at
     }))
     yield* house.catalog.learn(known)
+    state.lifecycle = "active"
     yield* refresh(state, { lifecycle: "active" })
     yield* Effect.logInfo("node is active", { nodeId, models: known.length })
   })

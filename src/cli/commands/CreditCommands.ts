@@ -46,8 +46,7 @@ const grant = Effect.fnUntraced(function* (input: Input) {
     .pipe(Effect.mapError((failed) => repeatable(failed, reference)))
   const showGranted = show(
     Balance,
-    ({ balance }) =>
-      `${text} credits are granted to ${namespaceId} (reference ${reference}); ${balance.available} are available.\n`
+    ({ balance }) => `The grant ${reference} stands; ${namespaceId} has ${balance.available} credits available.\n`
   )
   return yield* showGranted(input, answer)
 })
