@@ -99,7 +99,12 @@ Try it:
 const toStderr = Logger.make((options) => void process.stderr.write(`${Logger.formatJson.log(options)}\n`))
 
 const logging = ({ log }: DaemonOptions) =>
-  Layer.mergeAll(Logger.layer([toStderr]), Layer.succeed(References.MinimumLogLevel, log))
+  Layer.mergeAll(
+    Logger.layer([toStderr]),
+    Layer.succeed(References.MinimumLogLevel, log),
+    // Nothing exports spans yet.
+    Layer.succeed(References.TracerEnabled, false)
+  )
 
 const world = (options: DaemonOptions) =>
   Orchestrator.layer.pipe(

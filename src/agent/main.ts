@@ -200,6 +200,7 @@ export const warningOf = ({ runtime }: NodeOptions, hasKey: boolean): string | n
     : null
 
 type Facts = Parameters<Log>[1]
+/** An event for programs, and the same for a person. */
 type Say = (event: string, text: string, facts?: Facts) => void
 
 const saying = ({ json }: NodeOptions, now: () => number): Say =>
@@ -208,16 +209,20 @@ const saying = ({ json }: NodeOptions, now: () => number): Say =>
     : (_, text) => void process.stdout.write(`${new Date(now()).toISOString()} ${text}\n`)
 
 /** The agent's notes as an operator reads them. */
-const logOf = (options: NodeOptions, say: Say, node: () => string): Log => {
+const logOf = (options: NodeOptions, say: Say, nodeId: () => string): Log => {
   return (message, facts) => {
-    if (message === "registered") return say("connected", `node ${node()} connected`, { node: node(), ...facts })
+    const node = nodeId()
+    if (message === "registered") {
+      return say("connected", `node ${node} connected`, { node, sessionId: facts["sessionId"] ?? "" })
+    }
     if (message.startsWith("the session ended")) {
       const pause = `${(Number(facts["pauseMs"]) / 1000).toFixed(1)} s`
-      return say("disconnected", `node ${node()} not connected (${facts["closeCode"] ?? ""}); again in ${pause}`, facts)
+      const text = `node ${node} not connected (${facts["closeCode"] ?? ""}); again in ${pause}`
+      return say("disconnected", text, { node, ...facts })
     }
     if (options.log === "None") return
     const details = Object.entries(facts).map(([name, value]) => `${name}=${value}`)
-    say("note", `node ${node()}: ${[message, ...details].join(" ")}`, { message, ...facts })
+    say("note", `node ${node}: ${[message, ...details].join(" ")}`, { node, message, ...facts })
   }
 }
 
@@ -288,10 +293,13 @@ const node = (options: NodeOptions, key: Redacted.Redacted | null, onLeft: () =>
       yield* agent.drain("stopped by its operator")
     })
     const leave = Effect.andThen(nextSignal, Effect.sync(onLeft))
+    const gone = Effect.sync(() => say("left", `node ${id} left`, { node: id }))
     yield* agent.done.pipe(
-      Effect.onInterrupt(() => Effect.raceFirst(Effect.interruptible(drain), Effect.interruptible(leave))),
-      Effect.ensuring(Effect.sync(() => say("left", `node ${id} left`, { node: id })))
+      Effect.onInterrupt(() =>
+        Effect.andThen(Effect.raceFirst(Effect.interruptible(drain), Effect.interruptible(leave)), gone)
+      )
     )
+    yield* gone
   }).pipe(Effect.scoped)
 
 const complain = (line: string) => void process.stderr.write(`resultity node: ${line}\n`)

@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import type { JobId, NamespaceId } from "../schemas/Ids.ts"
 import type { JobRecord } from "../schemas/JobRecord.ts"
 import type { Outage } from "./Outage.ts"
+import { traced } from "./Traced.ts"
 
 export type Scope =
   | { readonly _tag: "Namespace"; readonly namespaceId: NamespaceId }
@@ -32,9 +33,9 @@ export class JobRecords extends Context.Service<JobRecords, Driver>()("resultity
 
 export const make = (driver: Driver): JobRecords["Service"] =>
   JobRecords.of({
-    open: Effect.fn("JobRecords.open")(driver.open),
-    patch: Effect.fn("JobRecords.patch")(driver.patch),
-    get: Effect.fn("JobRecords.get")(driver.get),
+    open: traced("JobRecords.open", driver.open),
+    patch: traced("JobRecords.patch", driver.patch),
+    get: traced("JobRecords.get", driver.get),
     discard: driver.discard,
     unfinished: driver.unfinished
   })

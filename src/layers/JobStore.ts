@@ -15,6 +15,7 @@ import type { JobEvent } from "../schemas/JobEvent.ts"
 import { isLegal, type JobRow, type TerminalState } from "../schemas/JobState.ts"
 import type { Refusal } from "../schemas/Refusal.ts"
 import type { Outage } from "./Outage.ts"
+import { traced } from "./Traced.ts"
 
 export interface Admission {
   readonly job: Job
@@ -139,12 +140,12 @@ export const assertConserved = ({ granted, available, reserved, spent }: Balance
 
 export const make = (driver: Driver): JobStore["Service"] =>
   JobStore.of({
-    admit: Effect.fn("JobStore.admit")(driver.admit),
-    claim: Effect.fn("JobStore.claim")(driver.claim, Effect.tap(assertClaimed)),
-    release: Effect.fn("JobStore.release")(driver.release),
-    finish: Effect.fn("JobStore.finish")(driver.finish),
+    admit: traced("JobStore.admit", driver.admit),
+    claim: traced("JobStore.claim", (claim) => Effect.tap(driver.claim(claim), assertClaimed)),
+    release: traced("JobStore.release", driver.release),
+    finish: traced("JobStore.finish", driver.finish),
     get: driver.get,
-    events: Effect.fn("JobStore.events")(driver.events, Effect.tap(assertHistory))
+    events: traced("JobStore.events", (jobId) => Effect.tap(driver.events(jobId), assertHistory))
   })
 
 const assertClaimed = (claimed: Claimed): Effect.Effect<void> =>

@@ -9,6 +9,7 @@ import type { Environment } from "../schemas/Job.ts"
 import type { NodePresence } from "../schemas/NodeProfile.ts"
 import type { Outage } from "./Outage.ts"
 import type * as Scope from "effect/Scope"
+import { traced } from "./Traced.ts"
 
 export interface CandidateQuery {
   readonly environment: Environment
@@ -56,6 +57,6 @@ export class Leases extends Context.Service<Leases, Driver>()("resultity/layers/
 export const make = (driver: Driver): Leases["Service"] =>
   Leases.of({
     ...driver,
-    candidates: Effect.fn("Leases.candidates")(driver.candidates),
-    take: Effect.fn("Leases.take")(driver.take)
+    candidates: traced("Leases.candidates", driver.candidates),
+    take: traced("Leases.take", driver.take)
   })

@@ -8,6 +8,7 @@ import type { NodeId, SessionId } from "../schemas/Ids.ts"
 import type { Endpoint, Environment } from "../schemas/Job.ts"
 import type { Gpu, NodePresence, NodeTrack, RestrictionKind, ServedModel } from "../schemas/NodeProfile.ts"
 import type { Outage } from "./Outage.ts"
+import { traced } from "./Traced.ts"
 
 /** What a heartbeat or a finished attempt changes. */
 export interface PresenceChange {
@@ -52,4 +53,4 @@ export interface Driver {
 export class LiveNodes extends Context.Service<LiveNodes, Driver>()("resultity/layers/LiveNodes") {}
 
 export const make = (driver: Driver): LiveNodes["Service"] =>
-  LiveNodes.of({ ...driver, announce: Effect.fn("LiveNodes.announce")(driver.announce) })
+  LiveNodes.of({ ...driver, announce: traced("LiveNodes.announce", driver.announce) })

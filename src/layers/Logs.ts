@@ -5,6 +5,7 @@ import type { JobId } from "../schemas/Ids.ts"
 import type { LogEntry, LogType } from "../schemas/JobRecord.ts"
 import type { Scope } from "./JobRecords.ts"
 import type { Outage } from "./Outage.ts"
+import { traced } from "./Traced.ts"
 
 export interface LogQuery {
   readonly type?: LogType
@@ -27,5 +28,5 @@ export class Logs extends Context.Service<Logs, Driver>()("resultity/layers/Logs
 export const make = (driver: Driver): Logs["Service"] =>
   Logs.of({
     append: (entries) => (entries.length === 0 ? Effect.void : driver.append(entries)),
-    query: Effect.fn("Logs.query")(driver.query)
+    query: traced("Logs.query", driver.query)
   })

@@ -8,6 +8,7 @@ import type { Envelope } from "../schemas/Envelope.ts"
 import type { EnvelopeId } from "../schemas/Ids.ts"
 import type { Target } from "./Transport.ts"
 import type { Outage } from "./Outage.ts"
+import { traced } from "./Traced.ts"
 
 export interface OutboxRow {
   readonly id: EnvelopeId
@@ -31,7 +32,7 @@ export class Outbox extends Context.Service<Outbox, Driver>()("resultity/layers/
 export const make = (driver: Driver): Outbox["Service"] =>
   Outbox.of({
     ...driver,
-    pending: Effect.fn("Outbox.pending")(driver.pending),
+    pending: traced("Outbox.pending", driver.pending),
     sent: (ids) => (ids.length === 0 ? Effect.void : driver.sent(ids)),
     add: (rows) => (rows.length === 0 ? Effect.void : driver.add(rows))
   })

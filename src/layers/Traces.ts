@@ -8,6 +8,7 @@ import type { JobId } from "../schemas/Ids.ts"
 import type { TokenEvent } from "../schemas/TokenEvent.ts"
 import type { Scope } from "./JobRecords.ts"
 import type { Outage } from "./Outage.ts"
+import { traced } from "./Traced.ts"
 
 export interface TraceBatch {
   readonly jobId: JobId
@@ -38,10 +39,10 @@ export class Traces extends Context.Service<Traces, Driver>()("resultity/layers/
 
 export const make = (driver: Driver): Traces["Service"] =>
   Traces.of({
-    fence: Effect.fn("Traces.fence")(driver.fence),
+    fence: traced("Traces.fence", driver.fence),
     append: (batch) =>
       batch.events.every((event, index) => index === 0 || event.seq === (batch.events[index - 1]?.seq ?? 0) + 1)
         ? driver.append(batch)
         : Effect.die(new Error(`pieces of ${batch.jobId} are not gap-free`)),
-    read: Effect.fn("Traces.read")(driver.read)
+    read: traced("Traces.read", driver.read)
   })

@@ -11,6 +11,7 @@ import type { Envelope } from "../schemas/Envelope.ts"
 import type { DaemonId } from "../schemas/Ids.ts"
 import type { Lane } from "../schemas/Job.ts"
 import type { Outage } from "./Outage.ts"
+import { traced } from "./Traced.ts"
 
 export type Topic = "job" | "node" | "lane" | "incident"
 
@@ -69,7 +70,7 @@ export const PREFETCH_MAX = 1000
 export const make = (driver: Driver): Transport["Service"] =>
   Transport.of({
     ...driver,
-    publish: Effect.fn("Transport.publish")(driver.publish),
+    publish: traced("Transport.publish", driver.publish),
     consume: (source, prefetch) =>
       Number.isInteger(prefetch) && prefetch >= 1 && prefetch <= PREFETCH_MAX
         ? driver.consume(source, prefetch)

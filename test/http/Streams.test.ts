@@ -78,6 +78,9 @@ it.effect("A job that was there already is not cancelled, when a repeat of its s
     const second = yield* openStream("/v1/chat/completions", asked)
     yield* Effect.promise(() => second.until("Hel"))
     second.leave()
+    // Enough turns for the server to see that it left.
+    for (let turn = 0; turn < 10; turn++) yield* ask("/v1/balance")
+    assert.deepStrictEqual(world.cancelled, [])
     yield* Effect.promise(() => first.until("Hel"))
     first.leave()
     yield* world.firstCancel

@@ -189,7 +189,7 @@ export class MemoryAgent {
 
   /** Before the session is registered nothing is said; what an agent keeps it says again when it is asked. */
   send(frame: AgentFrame): void {
-    if (this.registered || frame._tag === "Authenticate") this.sendNumbered(++this.number, frame)
+    if (this.registered) this.sendNumbered(++this.number, frame)
   }
 
   sendNumbered(n: number, frame: AgentFrame): void {
@@ -260,7 +260,7 @@ export class MemoryAgent {
     const signature = this.identity.signHandshake(claim)
     const ids = { protocol: AGENT_PROTOCOL, environment: claim.environment, nodeId: this.nodeId }
     const frame = { _tag: "Authenticate" as const, ...ids, timestamp, sessionKey, signature, profile }
-    this.send(this.options.authenticate?.(frame) ?? frame)
+    this.sendNumbered(++this.number, this.options.authenticate?.(frame) ?? frame)
   }
 
   private onAssign(assign: AssignFrame): void {

@@ -40,6 +40,7 @@ import { refuse, type Refusal } from "../../schemas/Refusal.ts"
 import { ModelGate } from "./ModelGate.ts"
 import { OverloadGate } from "./OverloadGate.ts"
 import { Publisher } from "./Publisher.ts"
+import { traced } from "../../layers/Traced.ts"
 
 /** A decoded, valid request. Null where the client said nothing. */
 export interface JobRequest {
@@ -81,7 +82,7 @@ export class Admission extends Context.Service<
     Admission,
     Effect.gen(function* () {
       const house = yield* makeHouse
-      return Admission.of({ admit: Effect.fn("Admission.admit")((caller, request) => admit(house, caller, request)) })
+      return Admission.of({ admit: traced("Admission.admit", (caller, request) => admit(house, caller, request)) })
     })
   )
 }

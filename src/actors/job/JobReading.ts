@@ -23,6 +23,7 @@ import { JobStreams, type JobSignal, type Subscription } from "./JobStreams.ts"
 import { Publisher } from "./Publisher.ts"
 import { LiveNodes } from "../../layers/LiveNodes.ts"
 import { Settings } from "../../layers/Settings.ts"
+import { traced } from "../../layers/Traced.ts"
 
 const PAGE = 512
 const TOPIC_PREFETCH = 1000
@@ -53,14 +54,12 @@ export const layer = Layer.effect(
     yield* Effect.forkScoped(waitOut(hearEnds(house)))
     yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.sleep(LOOK_EVERY), lookAtOrphans(house))))
     return JobStreams.of({
-      subscribe: Effect.fn("JobStreams.subscribe")((scope, jobId, afterSeq) =>
-        subscribe(house, scope, jobId, afterSeq)
-      ),
+      subscribe: traced("JobStreams.subscribe", (scope, jobId, afterSeq) => subscribe(house, scope, jobId, afterSeq)),
       row: (scope, jobId) => rowFor(house, scope, jobId),
-      cancel: Effect.fn("JobStreams.cancel")((scope, jobId, cause) =>
+      cancel: traced("JobStreams.cancel", (scope, jobId, cause) =>
         Effect.flatMap(rowFor(house, scope, jobId), (row) => cancelJob(house, row, cause))
       ),
-      explain: Effect.fn("JobStreams.explain")((scope, jobId) =>
+      explain: traced("JobStreams.explain", (scope, jobId) =>
         Effect.flatMap(rowFor(house, scope, jobId), (row) => explainJob(house, scope, row))
       )
     })

@@ -26,8 +26,8 @@ export interface StateCapabilities {
 export const THE_END = 8_640_000_000_000_000
 export const MANY = 1_000_000
 
-/** Lets fibers take turns after every step, so that a back end which never waits shows too what it does not do in one. */
-export const takingTurns = Effect.provideService(References.MaxOpsBeforeYield, 1)
+/** Lets fibers take turns every few steps (with one, none would get on), so that a back end which never waits shows too what it does not do in one. */
+export const takingTurns = Effect.provideService(References.MaxOpsBeforeYield, 3)
 
 /** All of them at the same time. */
 export const atOnce = <A, E, R>(calls: ReadonlyArray<Effect.Effect<A, E, R>>): Effect.Effect<Array<A>, E, R> =>
