@@ -4,7 +4,6 @@
  */
 import { type ChildProcess, spawn } from "node:child_process"
 import { once } from "node:events"
-import { createInterface } from "node:readline"
 import { fileURLToPath } from "node:url"
 
 export const root = fileURLToPath(new URL("../..", import.meta.url))
@@ -65,23 +64,21 @@ export const start = async ({ name, args, ready, ipc, profiled, env }: StartOpti
   return { process: child, pid: child.pid ?? 0, match, readyMs, [Symbol.asyncDispose]: () => stop(child) }
 }
 
-/** null: it ended first. */
-const readyLine = async (child: ChildProcess, ready: RegExp): Promise<RegExpExecArray | null> => {
-  const output = child.stdout
-  if (output === null) return null
-  const lines = createInterface({ input: output })
-  try {
-    for await (const line of lines) {
-      const match = ready.exec(line)
-      if (match !== null) return match
-    }
-    return null
-  } finally {
-    lines.close()
-    // What it goes on to say is read and forgotten, or it would block once the pipe is full.
-    output.on("data", () => undefined).resume()
-  }
-}
+/** null: it ended first. What it goes on to say is read and forgotten, or it would block once the pipe is full. */
+const readyLine = (child: ChildProcess, ready: RegExp): Promise<RegExpExecArray | null> =>
+  new Promise((resolve) => {
+    let text: string | null = ""
+    child.stdout?.setEncoding("utf8").on("data", (chunk: string) => {
+      if (text === null) return
+      const lines = `${text}${chunk}`.split("\n")
+      text = lines.pop() ?? ""
+      const match = lines.map((line) => ready.exec(line)).find((found) => found !== null)
+      if (match === undefined) return
+      text = null
+      resolve(match)
+    })
+    child.once("exit", () => resolve(null))
+  })
 
 const stop = async (child: ChildProcess): Promise<void> => {
   if (child.exitCode !== null || child.signalCode !== null) return

@@ -25,18 +25,17 @@ const whole = (response: ServerResponse, tokens: number): void => {
   json(response, { ...head, object: "chat.completion", choices, usage: usageOf(tokens) })
 }
 
+/** All events in one write: a runtime that is faster than its network. */
 const streamed = (response: ServerResponse, tokens: number): void => {
-  const send = (fields: object) =>
-    response.write(`data: ${JSON.stringify({ ...head, object: "chat.completion.chunk", ...fields })}\n\n`)
-  const delta = (delta: object, finish: string | null = null) =>
-    send({ choices: [{ index: 0, delta, finish_reason: finish }] })
+  const event = (fields: object) =>
+    `data: ${JSON.stringify({ ...head, object: "chat.completion.chunk", ...fields })}\n\n`
+  const says = (delta: object, finish: string | null = null) =>
+    event({ choices: [{ index: 0, delta, finish_reason: finish }] })
+  const first = says({ role: "assistant", content: "word " })
+  const rest = says({ content: "word " }).repeat(tokens - 1)
+  const last = `${says({}, "length")}${event({ choices: [], usage: usageOf(tokens) })}data: [DONE]\n\n`
   response.writeHead(200, { "content-type": "text/event-stream" })
-  response.cork()
-  delta({ role: "assistant", content: "word " })
-  for (let at = 1; at < tokens; at++) delta({ content: "word " })
-  delta({}, "length")
-  send({ choices: [], usage: usageOf(tokens) })
-  response.end("data: [DONE]\n\n")
+  response.end(`${first}${rest}${last}`)
 }
 
 const readText = async (request: IncomingMessage): Promise<string> => {

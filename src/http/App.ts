@@ -87,7 +87,8 @@ const callOf = (incoming: IncomingMessage, outgoing: ServerResponse, match: Matc
     query: new URLSearchParams(query),
     answerHeaders: { "x-request-id": requestId },
     stage: "size",
-    caller: null
+    caller: null,
+    cutOff: false
   }
 }
 

@@ -3,14 +3,16 @@
  * goes out with the first text, so until then a failure can still be an ordinary error answer.
  */
 import * as Effect from "effect/Effect"
+import * as Metric from "effect/Metric"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
+import * as Metrics from "../layers/Metrics.ts"
 import type { Call } from "./Call.ts"
 
 const HEARTBEAT_EVERY = "5 seconds"
 /** How long a client may read nothing while its share of the buffer is full. */
-const STALLED_AFTER = "60 seconds"
+const STALLED_AFTER = "30 seconds"
 
 export interface EventStream {
   /** Waits while the client reads slower than the job writes. */
@@ -71,7 +73,7 @@ const HEAD = {
 
 const isOver = ({ outgoing }: Call): boolean => outgoing.writableEnded || outgoing.destroyed
 
-/** A client that reads nothing for too long is treated as gone: its connection is closed, which interrupts the call. */
+/** A client that reads nothing for too long is cut off: its connection is closed, which interrupts the call, and the job goes on. */
 const drained = (call: Call): Effect.Effect<void> =>
   Effect.callback<void>((resume) => {
     const { outgoing } = call
@@ -81,6 +83,11 @@ const drained = (call: Call): Effect.Effect<void> =>
   }).pipe(
     Effect.timeoutOrElse({
       duration: STALLED_AFTER,
-      orElse: () => Effect.sync(() => void call.outgoing.destroy())
+      orElse: () =>
+        Effect.suspend(() => {
+          call.cutOff = true
+          call.outgoing.destroy()
+          return Metric.update(Metrics.subscribersCut, 1)
+        })
     })
   )

@@ -123,7 +123,7 @@ const stopping = (jobId: JobId): Refusal =>
 
 /** Only when the client is really gone: the end of this server must not take its jobs along. */
 const clientGone = Effect.fnUntraced(function* (call: KeyedCall, { row, created }: Admitted) {
-  if (!call.outgoing.destroyed || !created) return
+  if (!call.outgoing.destroyed || call.cutOff || !created) return
   const streams = yield* JobStreams
   yield* waitOut(streams.cancel(scopeOf(call), row.job.id, "client_gone")).pipe(
     // It ended by itself in the meantime.

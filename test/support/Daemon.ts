@@ -32,7 +32,9 @@ export const startDaemon = async (options: DaemonOptions = {}): Promise<Daemon> 
   const process = run(
     "daemon",
     [
-      ...[COMMAND, "daemon", "--data", data, "--port", String(options.port ?? 0), "--control-port", "0"],
+      COMMAND,
+      "daemon",
+      ...["--data", data, "--port", String(options.port ?? 0), "--control-port", "0"],
       ...(nodes.length === 0 ? ["--no-nodes"] : ["--nodes", nodes.join(",")]),
       ...(options.args ?? [])
     ],

@@ -159,6 +159,8 @@ export interface Shared {
 /** Turns that everything gets to come to rest without time passing. */
 const TURNS = 60
 const STEP_MS = 10
+/** Steps of a long time are longer; what is due within one still happens in its order. */
+const stepOf = (ms: number) => (ms > 60_000 ? 100 : STEP_MS)
 
 export class World {
   readonly shared: Shared
@@ -259,8 +261,9 @@ export class World {
   readonly pass = (ms: number): Effect.Effect<void> =>
     Effect.gen({ self: this }, function* () {
       yield* this.rest
-      for (let gone = 0; gone < ms; gone += STEP_MS) {
-        yield* this.advance(Math.min(STEP_MS, ms - gone))
+      const step = stepOf(ms)
+      for (let gone = 0; gone < ms; gone += step) {
+        yield* this.advance(Math.min(step, ms - gone))
         for (let turn = 0; turn < 8; turn++) yield* Effect.yieldNow
       }
       yield* this.rest
@@ -269,12 +272,13 @@ export class World {
   /** Lets time go by until this is so; a defect when it is not within so long. */
   readonly until = (what: string, holds: () => boolean, withinMs = 20_000): Effect.Effect<void> =>
     Effect.gen({ self: this }, function* () {
-      for (let gone = 0; gone <= withinMs; gone += STEP_MS) {
+      const step = stepOf(withinMs)
+      for (let gone = 0; gone <= withinMs; gone += step) {
         for (let turn = 0; turn < TURNS; turn++) {
           if (holds()) return
           yield* Effect.yieldNow
         }
-        yield* this.advance(STEP_MS)
+        yield* this.advance(step)
       }
       return yield* Effect.die(new Error(`not within ${withinMs} ms: ${what}`))
     })

@@ -16,6 +16,7 @@ import { Outbox } from "../../layers/Outbox.ts"
 import { Outage } from "../../layers/Outage.ts"
 import { RecordRetention } from "../../layers/RecordRetention.ts"
 import { SweeperStates, type SweeperState } from "../../layers/SweeperStates.ts"
+import { Traces } from "../../layers/Traces.ts"
 import { Transport } from "../../layers/Transport.ts"
 import { sweeperAddress } from "../../schemas/Address.ts"
 import { refuse, type Refusal } from "../../schemas/Refusal.ts"
@@ -69,7 +70,17 @@ export class SweepSupervisor extends Context.Service<
 const makeSweepers: Effect.Effect<
   ReadonlyArray<Options>,
   never,
-  Archive | Daemons | Incidents | JobRecords | JobStore | JobSurvey | Namespaces | Outbox | RecordRetention | Transport
+  | Archive
+  | Daemons
+  | Incidents
+  | JobRecords
+  | JobStore
+  | JobSurvey
+  | Namespaces
+  | Outbox
+  | RecordRetention
+  | Traces
+  | Transport
 > = Effect.gen(function* () {
   const store = yield* JobStore
   const survey = yield* JobSurvey
@@ -87,7 +98,7 @@ const makeSweepers: Effect.Effect<
     ExpirySweeper.make({ store, survey, records }),
     OwnerReaper.make({ daemons: yield* Daemons, survey, outbox, transport }),
     RetentionSweeper.make(retention),
-    RecordRepairSweeper.make(records, store)
+    RecordRepairSweeper.make({ records, store, traces: yield* Traces })
   ]
 })
 

@@ -1,6 +1,6 @@
 /**
  * Many small writes as one transaction: what arrives within one turn of the event loop, and under load within a millisecond or two, shares
- * one COMMIT, and so one fsync. Each item runs in
+ * one COMMIT and one sync of the log. Each item runs in
  * its own savepoint and learns its own outcome, but never before the COMMIT of the whole batch: until then nothing has happened.
  * SQLite answers synchronously, so no read and no other batch ever sees a batch half done.
  */
@@ -11,6 +11,7 @@ import * as Result from "effect/Result"
 import type { Outage } from "../Outage.ts"
 import { type During, exitOf, outageOf } from "./SqliteErrors.ts"
 import type { Sql } from "./Statements.ts"
+import type { WalSync } from "./WalSync.ts"
 
 /** Items in one transaction: bounds how long the event loop stands still. */
 export const BATCH_MAX = 256
@@ -23,7 +24,7 @@ const CROWD_MIN = 4
 const REST_MAX_MS = 2
 
 export interface WriteOptions {
-  /** False: survives the death of the process, not that of the machine. One durable item makes its whole batch durable. */
+  /** False: survives the death of the process, not that of the machine, and is told without waiting for the disk. */
   readonly durable?: boolean
 }
 
@@ -48,49 +49,54 @@ export interface GroupCommit {
   readonly close: () => void
 }
 
-export const make = (db: DatabaseSync, sql: Sql, batchMax: number = BATCH_MAX): GroupCommit => {
+export const make = (db: DatabaseSync, sql: Sql, wal: WalSync, batchMax: number = BATCH_MAX): GroupCommit => {
   const pending = new Set<Item>()
   const commit = makeCommit(db, sql)
-  /** Takes the next flush back. */
-  let turn: (() => void) | undefined
+  const turns = makeTurns(() => flush())
   let restUntil = 0
   let closed = false
+  /** What is on the disk can no longer be told apart from what is not: nothing more is written before a restart. */
+  let broken: Error | undefined
 
   const flush = () => {
     const from = performance.now()
     const batch = firstOf(pending, batchMax)
-    turn = undefined
-    // All were interrupted, or `close` came first.
-    if (batch.length > 0) {
-      const outcomes = commit(batch)
-      batch.forEach((item, index) => item.resume(outcomes[index] ?? lost(item)))
-    }
+    // Empty when all were interrupted, or `close` came first.
+    if (batch.length > 0) tell(batch, commit(batch))
     const to = performance.now()
     // Where many come at once, more are on their way: as long as the batch took, at most, the next one fills up.
     restUntil = batch.length > CROWD_MIN ? to + Math.min(to - from, REST_MAX_MS) : 0
     if (pending.size > 0) schedule()
   }
 
-  const schedule = () => {
-    if (turn !== undefined) return
-    const rest = pending.size >= batchMax ? 0 : restUntil - performance.now()
-    if (rest > 0) {
-      // oxlint-disable-next-line no-restricted-globals -- an edge: no fiber waits here
-      const timer = setTimeout(flush, Math.ceil(rest))
-      turn = () => clearTimeout(timer)
-    } else {
-      const immediate = setImmediate(flush)
-      turn = () => clearImmediate(immediate)
+  const tell = (batch: ReadonlyArray<Item>, outcomes: ReadonlyArray<Outcome>) => {
+    const outcomeOf = new Map(batch.map((item, index) => [item, outcomes[index]]))
+    const told = (item: Item) => item.resume(outcomeOf.get(item) ?? lost(item))
+    const durable = batch.filter((item) => item.durable)
+    // The disk first: it works while the others are told.
+    if (durable.length > 0) {
+      wal.request((error) => {
+        broken ??= error ?? undefined
+        for (const item of durable) {
+          if (error === null) told(item)
+          else item.resume(Exit.fail(outageOf(item.during, error)))
+        }
+      })
     }
+    for (const item of batch) if (!item.durable) told(item)
+  }
+
+  const schedule = () => turns.take(pending.size >= batchMax ? 0 : restUntil - performance.now())
+
+  const refusal = (): Error | undefined => {
+    if (closed) return new Error("the database is closed")
+    return broken ?? (pending.size >= PENDING_MAX ? new Error("too many writes wait") : undefined)
   }
 
   const write: GroupCommit["write"] = (during, body, options) =>
     Effect.callback((resume) => {
-      if (closed || pending.size >= PENDING_MAX) {
-        return resume(
-          Effect.fail(outageOf(during, new Error(closed ? "the database is closed" : "too many writes wait")))
-        )
-      }
+      const refused = refusal()
+      if (refused !== undefined) return resume(Effect.fail(outageOf(during, refused)))
       // The item's own types are those of its body: `run` made the outcome that `resume` takes.
       const item: Item = { during, durable: options?.durable ?? true, run: body, resume: resume as Item["resume"] }
       pending.add(item)
@@ -102,10 +108,32 @@ export const make = (db: DatabaseSync, sql: Sql, batchMax: number = BATCH_MAX): 
   const close = () => {
     closed = true
     while (pending.size > 0) flush()
-    turn?.()
+    turns.cancel()
+    wal.close()
   }
 
   return { write, close }
+}
+
+/** One flush at a time is on its way: at the end of this turn of the event loop, or after a rest. */
+const makeTurns = (flush: () => void) => {
+  let cancel: (() => void) | undefined
+  const run = () => {
+    cancel = undefined
+    flush()
+  }
+  const take = (restMs: number) => {
+    if (cancel !== undefined) return
+    if (restMs > 0) {
+      // oxlint-disable-next-line no-restricted-globals -- an edge: no fiber waits here
+      const timer = setTimeout(run, Math.ceil(restMs))
+      cancel = () => clearTimeout(timer)
+    } else {
+      const immediate = setImmediate(run)
+      cancel = () => clearImmediate(immediate)
+    }
+  }
+  return { take, cancel: () => cancel?.() }
 }
 
 const firstOf = (pending: Set<Item>, max: number): ReadonlyArray<Item> => {
@@ -121,16 +149,6 @@ const firstOf = (pending: Set<Item>, max: number): ReadonlyArray<Item> => {
 const lost = (item: Item): Outcome => Exit.fail(outageOf(item.during, new Error("the transaction was rolled back")))
 
 const makeCommit = (db: DatabaseSync, sql: Sql) => {
-  let synchronous: "FULL" | "NORMAL" | undefined
-
-  const begin = (durable: boolean) => {
-    const wanted = durable ? "FULL" : "NORMAL"
-    // Only outside a transaction does the pragma take effect.
-    if (synchronous !== wanted) db.exec(`PRAGMA synchronous = ${wanted}`)
-    synchronous = wanted
-    sql("BEGIN IMMEDIATE").run()
-  }
-
   const one = (item: Item): Outcome => {
     try {
       sql("SAVEPOINT item").run()
@@ -151,7 +169,7 @@ const makeCommit = (db: DatabaseSync, sql: Sql) => {
   return (batch: ReadonlyArray<Item>): ReadonlyArray<Outcome> => {
     const outcomes: Array<Outcome> = []
     try {
-      begin(batch.some(({ durable }) => durable))
+      sql("BEGIN IMMEDIATE").run()
       for (const item of batch) {
         outcomes.push(one(item))
         if (!db.isTransaction) throw new Error("the transaction was rolled back by the database")

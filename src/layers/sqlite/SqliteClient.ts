@@ -17,6 +17,7 @@ import { migrate } from "./Migrations.ts"
 import { createPrivate } from "./PrivateFile.ts"
 import { type DatabaseNewer, type DataFolderInUse, type During, exitOf, outageOf } from "./SqliteErrors.ts"
 import * as Statements from "./Statements.ts"
+import * as WalSync from "./WalSync.ts"
 
 export type { Body, WriteOptions } from "./GroupCommit.ts"
 export type { During } from "./SqliteErrors.ts"
@@ -55,7 +56,7 @@ const make = Effect.fnUntraced(function* ({ path, batchMax }: SqliteOptions) {
   const at = yield* Clock.currentTimeMillis
   yield* prepare(db, at)
   const sql = Statements.make(db)
-  const group = GroupCommit.make(db, sql, batchMax)
+  const group = GroupCommit.make(db, sql, path === IN_MEMORY ? WalSync.none : WalSync.make(path), batchMax)
   yield* Effect.addFinalizer(() => Effect.sync(group.close))
   return SqliteClient.of({ write: group.write, read: makeRead(db, sql) })
 })
@@ -101,7 +102,7 @@ const open = (path: string): Effect.Effect<DatabaseSync, Outage> =>
       const db = new DatabaseSync(path, { timeout: BUSY_MS, enableForeignKeyConstraints: true })
       db.exec(`
         PRAGMA journal_mode = WAL;
-        PRAGMA synchronous = FULL;
+        PRAGMA synchronous = NORMAL;
         PRAGMA wal_autocheckpoint = 4000;
         PRAGMA journal_size_limit = 67108864;
         PRAGMA cache_size = -32768;

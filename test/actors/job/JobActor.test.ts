@@ -3,9 +3,12 @@ import { Effect } from "effect"
 import { CreditLedger } from "../../../src/layers/CreditLedger.ts"
 import { promptTokensGuess } from "../../../src/agent/Runtime.ts"
 import { replay } from "../../../src/policies/JobMachine.ts"
+import type { OutputChoice } from "../../../src/schemas/JobRecord.ts"
 import { World } from "../../support/World.ts"
 import { aCompletion, anEmbedding, answersTo, aRequest, credits } from "../../support/worldFactories.ts"
 import { textOf } from "../../support/WorldReader.ts"
+
+const vectorOf = (extra: OutputChoice["extra"]) => (extra ?? {})["embedding"] as ReadonlyArray<number>
 
 describe("a job's good life", () => {
   it.effect("a chat job ends with its answer, record, traces, logs, row and credits exact", () =>
@@ -98,7 +101,7 @@ describe("a job's good life", () => {
       const { output } = world.record(job.id)
       assert.strictEqual(output?.kind, "vector")
       assert.deepStrictEqual(
-        output?.choices.map(({ extra }) => (extra?.["embedding"] as ReadonlyArray<number>).length),
+        output?.choices.map(({ extra }) => vectorOf(extra).length),
         [64, 64, 64]
       )
       const prompt = promptTokensGuess(agent.assigned[0]!)

@@ -181,7 +181,9 @@ describe("a node that is lost mid-stream", () => {
       yield* world.untilOver(job.id)
       assert.strictEqual(world.row(job.id).state, "completed")
       assert.deepStrictEqual(
-        world.record(job.id).output?.choices.map(({ extra }) => (extra?.["embedding"] as ReadonlyArray<number>).length),
+        world
+          .record(job.id)
+          .output?.choices.map(({ extra }) => ((extra ?? {})["embedding"] as ReadonlyArray<number>).length),
         [64, 64, 64]
       )
     })

@@ -122,11 +122,28 @@ describe("an outage", () => {
     })
   )
 
-  it.effect("of the records and the death of the daemon after it settled: the record says what is lost", () =>
+  it.effect(
+    "of the records and the death of the daemon after it settled: the record is made again from the pieces",
+    () =>
+      Effect.gen(function* () {
+        const { world, daemon, agent, requests, jobs } = yield* begin
+        const { id } = jobs[0]!
+        daemon.faults.fail("JobRecords.patch", "Logs")
+        agent.finish(agent.of(id))
+        yield* world.untilOver(id, 20_000)
+        yield* daemon.crash
+        yield* world.daemon()
+        yield* world.until("repaired", () => world.record(id).completeness !== "open", 11 * 60_000)
+        assert.deepInclude(world.record(id), { state: "completed", completeness: "complete" })
+        assert.strictEqual(world.record(id).output?.choices[0]?.text, answersTo(requests[0]!)[0])
+      })
+  )
+
+  it.effect("of records and traces and the death of the daemon after it settled: the record says what is lost", () =>
     Effect.gen(function* () {
       const { world, daemon, agent, jobs } = yield* begin
       const { id } = jobs[0]!
-      daemon.faults.fail("JobRecords.patch", "Logs")
+      daemon.faults.fail("JobRecords.patch", "Logs", "Traces")
       agent.finish(agent.of(id))
       yield* world.untilOver(id, 20_000)
       yield* daemon.crash

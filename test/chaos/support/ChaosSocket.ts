@@ -19,7 +19,6 @@ export const disturbed = (house: SocketHouse, socket: AgentSocket): AgentSocket 
   const { process } = house
   /** What is held up stays in order: everything after it waits too. */
   let delayedUntil = 0
-  let now = 0
   const deliver = (text: string, frame: DaemonFrame): boolean => {
     if (!house.hears(frame)) return true
     return socket.send(text)
@@ -42,21 +41,16 @@ export const disturbed = (house: SocketHouse, socket: AgentSocket): AgentSocket 
       house.crash(`Frame.${frame._tag} crashAfter`)
       return told
     }
+    const now = house.now()
     if (fault?.kind === "slowBefore") delayedUntil = Math.max(delayedUntil, now) + fault.ms
-    if (delayedUntil === 0) return deliver(text, frame)
-    const wait = delayedUntil - now
+    if (delayedUntil <= now) return deliver(text, frame)
     house.later(
-      wait,
+      delayedUntil - now,
       Effect.sync(() => void deliver(text, frame))
     )
     return true
   }
-  const clock = Effect.clockWith((at) => Effect.sync(() => void (now = at.currentTimeMillisUnsafe())))
-  return {
-    ...socket,
-    send,
-    receive: Effect.andThen(clock, receiving(house, socket))
-  }
+  return { ...socket, send, receive: receiving(house, socket) }
 }
 
 /** In order, one at a time, and never for a daemon that is gone. */

@@ -33,6 +33,7 @@ export class Crossings {
 
 export interface DoorHouse {
   readonly process: Process
+  readonly now: () => number
   readonly crossings: Crossings
   /** Contracts that are out by the clock. */
   readonly isOut: (contract: string) => boolean
@@ -40,7 +41,6 @@ export interface DoorHouse {
   readonly crash: (why: string) => void
   /** Runs what comes late, whatever became of the daemon. */
   readonly later: (ms: number, effect: Effect.Effect<unknown, unknown>) => void
-  readonly delivered: (delivery: Delivery, settled: () => boolean) => void
 }
 
 type Call = Effect.Effect<unknown, unknown, never>
@@ -130,17 +130,10 @@ export const guardConsumers = <S extends { readonly consume: unknown }>(house: D
 }
 
 const guardDelivery = (house: DoorHouse, delivery: Delivery): Delivery => {
-  let settled = false
-  house.delivered(delivery, () => settled)
   const settle = (point: string, effect: Effect.Effect<void>) =>
-    pass(house, point, [delivery.envelope], () =>
-      Effect.map(effect, () => {
-        const first = !settled
-        settled = true
-        return first
-      })
-    ) as Effect.Effect<void>
-  return { ...delivery, ack: settle("Transport.ack", delivery.ack), nack: settle("Transport.nack", delivery.nack) }
+    pass(house, point, [delivery.envelope], () => effect) as Effect.Effect<void>
+  const { envelope, redelivered, ack, nack } = delivery
+  return { envelope, redelivered, ack: settle("Transport.ack", ack), nack: settle("Transport.nack", nack) }
 }
 
 export const guardAll = (

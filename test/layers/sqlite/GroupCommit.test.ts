@@ -4,8 +4,11 @@ import { DatabaseSync } from "node:sqlite"
 import { assert, it } from "@effect/vitest"
 import { Cause, Effect, Exit, Fiber, Layer, Result } from "effect"
 import { describe } from "vitest"
-import { BATCH_MAX } from "../../../src/layers/sqlite/GroupCommit.ts"
+import { Outage } from "../../../src/layers/Outage.ts"
+import * as GroupCommit from "../../../src/layers/sqlite/GroupCommit.ts"
 import * as Client from "../../../src/layers/sqlite/SqliteClient.ts"
+import * as Statements from "../../../src/layers/sqlite/Statements.ts"
+import type { Synced } from "../../../src/layers/sqlite/WalSync.ts"
 import { dataFolder } from "./StateSamples.ts"
 
 const { SqliteClient } = Client
@@ -34,6 +37,23 @@ const fresh = Layer.unwrap(
 /** Effects that all arrive in one turn of the event loop. */
 const together = <A, E>(effects: ReadonlyArray<Effect.Effect<A, E>>) =>
   Effect.forEach(effects, (effect) => Effect.exit(effect), { concurrency: "unbounded" })
+
+/** A group commit over a database in memory, whose syncs end when the test says so. */
+const heldSyncs = () => {
+  const db = new DatabaseSync(":memory:")
+  db.exec("CREATE TABLE thing (id INTEGER PRIMARY KEY)")
+  const syncs: Array<Synced> = []
+  const wal = { request: (done: Synced) => void syncs.push(done), close: () => {} }
+  return { group: GroupCommit.make(db, Statements.make(db), wal), syncs }
+}
+
+const write = (group: GroupCommit.GroupCommit, durable: boolean) =>
+  Effect.forkChild(
+    group.write(during, (sql) => Result.succeed(Number(sql("INSERT INTO thing DEFAULT VALUES").run().changes)), {
+      durable
+    }),
+    { startImmediately: true }
+  )
 
 describe("a group commit", () => {
   it.effect("rolls back only the item that gives a failure, when others share its batch", () =>
@@ -187,18 +207,33 @@ describe("a group commit", () => {
     }).pipe(Effect.provide(fresh))
   )
 
-  it.effect("syncs the whole batch to the disk, when one of its items is durable", () =>
+  it.effect("tells a durable write only when the log is synced, and a cheap one at once", () =>
     Effect.gen(function* () {
-      const { write } = yield* SqliteClient
-      const level = (sql: Client.Sql) => Result.succeed(Number(sql("PRAGMA synchronous").get()?.["synchronous"]))
-      const NORMAL = 1
-      const FULL = 2
-      const cheap = write(during, level, { durable: false })
-      const durable = write(during, level)
-      assert.deepStrictEqual(yield* together([cheap, cheap]), [Exit.succeed(NORMAL), Exit.succeed(NORMAL)])
-      assert.deepStrictEqual(yield* together([cheap, durable]), [Exit.succeed(FULL), Exit.succeed(FULL)])
-      assert.deepStrictEqual(yield* together([cheap]), [Exit.succeed(NORMAL)])
-    }).pipe(Effect.provide(fresh))
+      const { group, syncs } = heldSyncs()
+      const cheap = yield* write(group, false)
+      const durable = yield* write(group, true)
+      const later = yield* write(group, true)
+      assert.strictEqual(Exit.isSuccess(yield* Fiber.await(cheap)), true)
+      assert.deepStrictEqual([durable.pollUnsafe(), later.pollUnsafe()], [undefined, undefined])
+      syncs.forEach((done) => done(null))
+      assert.deepStrictEqual(yield* Fiber.awaitAll([durable, later]), [Exit.succeed(1), Exit.succeed(1)])
+      group.close()
+    })
+  )
+
+  it.effect("writes nothing more, when the log could not be synced", () =>
+    Effect.gen(function* () {
+      const { group, syncs } = heldSyncs()
+      const cheap = yield* write(group, false)
+      const durable = yield* write(group, true)
+      yield* Fiber.await(cheap)
+      syncs.forEach((done) => done(new Error("the disk is gone")))
+      const after = yield* write(group, false)
+      for (const exit of yield* Fiber.awaitAll([durable, after])) {
+        assert.strictEqual(Exit.isFailure(exit) && Cause.squash(exit.cause) instanceof Outage, true)
+      }
+      group.close()
+    })
   )
 
   it.effect("splits what arrives into bounded batches, when more arrives at once", () =>
@@ -215,9 +250,9 @@ describe("a group commit", () => {
             committed.add(other.prepare("SELECT id FROM thing").all().length)
             return Result.void
           })
-        const exits = yield* together(Array.from({ length: 2 * BATCH_MAX + 1 }, (_, id) => one(id)))
+        const exits = yield* together(Array.from({ length: 2 * GroupCommit.BATCH_MAX + 1 }, (_, id) => one(id)))
         assert.isTrue(exits.every(Exit.isSuccess))
-        assert.deepStrictEqual([...committed], [0, BATCH_MAX, 2 * BATCH_MAX])
+        assert.deepStrictEqual([...committed], [0, GroupCommit.BATCH_MAX, 2 * GroupCommit.BATCH_MAX])
         other.close()
       }).pipe(Effect.provide(Client.layer({ path })))
     })
