@@ -51,6 +51,7 @@ const packages = {
 
 const ENTRIES = "^src/(main|cli/main|agent/main)\\.ts$"
 
+// oxlint-disable-next-line import/no-default-export -- the tool wants it so
 export default {
   allowed: [
     ...Object.entries(rooms).flatMap(([from, tos]) => tos.map((path) => ({ from: { path: from }, to: { path } }))),

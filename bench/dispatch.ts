@@ -9,13 +9,8 @@ import { LiveNodes } from "../src/layers/LiveNodes.ts"
 import * as MemoryLeases from "../src/layers/memory/MemoryLeases.ts"
 import { MemoryLive } from "../src/layers/memory/MemoryLive.ts"
 import * as MemoryLiveNodes from "../src/layers/memory/MemoryLiveNodes.ts"
+import { type Line, median, times } from "./support/Line.ts"
 import { DaemonId, JobId, LeaseToken, NodeId, SessionId } from "../src/schemas/Ids.ts"
-
-export interface Line {
-  readonly what: string
-  readonly value: string
-  readonly against: string
-}
 
 const sizes = [10, 1_000, 10_000]
 const sampleMax = 8
@@ -73,8 +68,6 @@ const dispatches = Effect.fnUntraced(function* (now: number) {
   return tookMicros / dispatchesARound
 })
 
-const median = (values: ReadonlyArray<number>): number => values.toSorted((a, b) => a - b)[values.length >> 1] ?? NaN
-
 export const run = (): Promise<Array<Line>> =>
   Effect.gen(function* () {
     const live = Layer.mergeAll(MemoryLiveNodes.layer, MemoryLeases.layer).pipe(Layer.provide(MemoryLive.layer))
@@ -94,7 +87,8 @@ export const run = (): Promise<Array<Line>> =>
       return {
         what: `dispatch (candidates ${sampleMax}, take, release), ${size} nodes`,
         value: `${cost.toFixed(2)} µs`,
-        against: `${(cost / base).toFixed(2)} × that at ${sizes[0]} nodes`
+        against: `${base.toFixed(2)} µs at ${sizes[0]} nodes`,
+        ratio: times(cost / base)
       }
     })
   }).pipe(Effect.scoped, Effect.runPromise)

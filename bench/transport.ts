@@ -12,12 +12,7 @@ import * as MemoryTransport from "../src/layers/memory/MemoryTransport.ts"
 import { type Target, Transport } from "../src/layers/Transport.ts"
 import { ENVELOPE_VERSION, type Envelope } from "../src/schemas/Envelope.ts"
 import { EnvelopeId } from "../src/schemas/Ids.ts"
-
-export interface Line {
-  readonly what: string
-  readonly value: string
-  readonly against: string
-}
+import { type Line, times } from "./support/Line.ts"
 
 const messages = 200_000
 const backlog = 100_000
@@ -106,9 +101,19 @@ export const run = (): Promise<Array<Line>> =>
     const waiting = yield* perSecond(backlog, throughBacklog)
     const against = `${inThousands(bare)} bare Queue offer and take`
     return [
-      { what: `publish + take + ack, prefetch ${prefetch}`, value: inThousands(busy), against },
-      { what: "publish + take + ack, one at a time", value: inThousands(single), against },
-      { what: `publish + take + ack, through ${backlog} waiting`, value: inThousands(waiting), against }
+      {
+        what: `publish + take + ack, prefetch ${prefetch}`,
+        value: inThousands(busy),
+        against,
+        ratio: times(busy / bare)
+      },
+      { what: "publish + take + ack, one at a time", value: inThousands(single), against, ratio: times(single / bare) },
+      {
+        what: `publish + take + ack, through ${backlog} waiting`,
+        value: inThousands(waiting),
+        against,
+        ratio: times(waiting / bare)
+      }
     ]
   }).pipe(
     Effect.scoped,

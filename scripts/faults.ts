@@ -48,6 +48,8 @@ for (let seed = first; seed < first + runs && performance.now() - from < seconds
   crashes += report.crashes
 }
 const tookS = (performance.now() - from) / 1000
-console.log(`${done} runs in ${tookS.toFixed(1)} s, ${broken} with violations; ${steps} steps, ${crashes} crashes, jobs ${JSON.stringify(states)}`)
+console.log(
+  `${done} runs in ${tookS.toFixed(1)} s, ${broken} with violations; ${steps} steps, ${crashes} crashes, jobs ${JSON.stringify(states)}`
+)
 if (values.coverage) for (const [hit, count] of [...hits].sort()) console.log(`  ${hit}: ${count}`)
 process.exitCode = broken > 0 ? 1 : 0

@@ -22,6 +22,8 @@ export interface DaemonStart {
   readonly flags?: ReadonlyArray<string>
   readonly ipc?: boolean
   readonly profiled?: boolean
+  /** False: without credits and key, so nothing happened before the start is looked at. */
+  readonly account?: boolean
   /** Warn unless given: a line for each request is what the operator of a busy daemon turns off first. */
   readonly log?: string
 }
@@ -50,7 +52,7 @@ export const start = async (options: DaemonStart = {}): Promise<Daemon> => {
       await remove()
     }
     try {
-      const secret = await openAccount(control)
+      const secret = options.account === false ? "" : await openAccount(control)
       const authorization = { authorization: `Bearer ${secret}` }
       const port = Number(new URL(url).port)
       return { child, port, url, secret, control, authorization, [Symbol.asyncDispose]: dispose }

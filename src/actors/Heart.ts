@@ -52,6 +52,7 @@ export class Heart extends Context.Service<
         )
       )
       yield* Effect.forever(Effect.andThen(beat, Effect.sleep(BEAT_EVERY))).pipe(
+        Effect.catchDefect((defect) => Effect.fail(new Fenced({ why: String(defect) }))),
         Effect.catchTag("Fenced", (why) => Deferred.fail(fenced, why)),
         Effect.forkScoped
       )

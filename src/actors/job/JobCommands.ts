@@ -5,6 +5,7 @@ import * as Metric from "effect/Metric"
 import * as Random from "effect/Random"
 import type * as Schema from "effect/Schema"
 import * as Metrics from "../../layers/Metrics.ts"
+import type { Claimed } from "../../layers/JobStore.ts"
 import { waitOut } from "../../layers/Outage.ts"
 import { piecesHash } from "../../layers/Signatures.ts"
 import { step, type JobCommand } from "../../policies/JobMachine.ts"
@@ -14,7 +15,7 @@ import { DISPATCHER, nodeAddress } from "../../schemas/Address.ts"
 import { ENVELOPE_VERSION } from "../../schemas/Envelope.ts"
 import { freshEnvelopeId, type NodeId } from "../../schemas/Ids.ts"
 import type { JobMoment, JobTimer } from "../../schemas/JobMoment.ts"
-import { isTerminal } from "../../schemas/JobState.ts"
+import { isTerminal, type JobRow } from "../../schemas/JobState.ts"
 import { runtimeBody } from "../../schemas/openai/RuntimeBody.ts"
 import { textByChoice } from "../../schemas/TokenEvent.ts"
 import type { DispatchMessage } from "../dispatch/DispatchMessages.ts"
@@ -133,7 +134,7 @@ const claim = (state: JobActorState, nodeId: NodeId | null) => {
   const { house, job, machine, row, self } = state
   const { adopting, failures } = machine
   const asked = Effect.gen(function* () {
-    const claimed = yield* waitOut(
+    const answered = yield* waitOut(
       house.store.claim({
         jobId: job.id,
         daemonId: house.daemonId,
@@ -144,6 +145,9 @@ const claim = (state: JobActorState, nodeId: NodeId | null) => {
         at: yield* Clock.currentTimeMillis
       })
     )
+    const claimed = isOurs(answered, state, nodeId ?? row.nodeId)
+      ? { _tag: "Claimed" as const, row: answered.row }
+      : answered
     const taken = adopting && claimed._tag === "Claimed"
     return { claimed, durable: taken ? yield* waitOut(house.traces.fence(job.id, claimed.row.epoch)) : [] }
   })
@@ -152,6 +156,19 @@ const claim = (state: JobActorState, nodeId: NodeId | null) => {
 
 /** A job that is over by then needs no word of its progress. */
 const PROGRESS_AFTER_MS = 250
+
+/** Refused, because a claim of ours whose answer was lost took effect: the row is exactly as it left it. */
+const isOurs = (
+  answer: Claimed,
+  { house, row: seen }: JobActorState,
+  nodeId: NodeId | null
+): answer is Claimed & { readonly row: JobRow } =>
+  answer._tag === "Refused" &&
+  answer.why === "epoch" &&
+  answer.row?.state === "active" &&
+  answer.row.owner === house.daemonId &&
+  answer.row.epoch === seen.epoch + 1 &&
+  answer.row.nodeId === nodeId
 
 const assign = (state: JobActorState, command: Extract<JobCommand, { _tag: "Assign" }>) =>
   Effect.gen(function* () {

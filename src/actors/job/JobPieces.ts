@@ -190,8 +190,9 @@ const accept = (state: JobActorState, result: Report<"NodeResult">["result"]) =>
 /** The node is back with the attempt: go on with it if it is still the one, or let the node forget it. */
 export const onNodeHolds = (state: JobActorState, { nodeId, attempt }: Report<"NodeHolds">) => {
   const { machine, job } = state
-  if (machine.phase === "new" || machine.phase === "claiming") return Effect.void
   const ours = machine.nodeId === nodeId && machine.attempt === attempt
+  // An attempt that is being taken over is asked for once the row is ours; while a new one is being claimed every held one is an old one.
+  if (machine.phase === "new" || (machine.phase === "claiming" && machine.adopting && ours)) return Effect.void
   if (ours && (machine.phase === "recording" || machine.phase === "settling")) return Effect.void
   if (ours && isCurrent(state, { nodeId, attempt, epoch: machine.epoch })) return reattachAgain(state)
   return Effect.sync(

@@ -140,6 +140,7 @@ const leaveFeed = (house: ReadingHouse, feed: JobFeed) => {
 const readTraces = (house: ReadingHouse, scope: ReadScope, row: JobRow, afterSeq: number) =>
   Effect.gen(function* () {
     const record = yield* house.records.get(scope, row.job.id)
+    if (record === null && NEVER_RECORDED.has(row.errorCode)) return readEnd(row, afterSeq)
     if (record === null) {
       const why = `The job ended as ${row.state} and its record has been archived.`
       return yield* refuse("archived", why, { jobId: row.job.id })
@@ -154,6 +155,15 @@ const readTraces = (house: ReadingHouse, scope: ReadScope, row: JobRow, afterSeq
     })
     return { take, position: () => position, leave: () => {} } satisfies Place
   })
+
+/** Ends of jobs that have nothing to read because their document never came. */
+const NEVER_RECORDED: ReadonlySet<string | null> = new Set(["record_unavailable", "record_missing"])
+
+const readEnd = (row: JobRow, afterSeq: number): Place => ({
+  take: Effect.succeed([{ _tag: "Ended", row }]),
+  position: () => afterSeq,
+  leave: () => {}
+})
 
 /** Ends of jobs that no actor here acts for: expired where they waited, or ended by another daemon. */
 const hearEnds = (house: ReadingHouse) =>

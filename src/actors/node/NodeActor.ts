@@ -11,7 +11,7 @@ import { freshTrack } from "../../policies/NodeScore.ts"
 import type { NodeRow } from "../../schemas/NodeProfile.ts"
 import type { NodeActorState, NodeHouse } from "./NodeActorState.ts"
 import { report, sendFrame } from "./NodeActorState.ts"
-import { assign, cancelAttempt, onFrames, reattach, settleAttempt } from "./NodeAttempts.ts"
+import { assign, cancelAttempt, lookAtHeld, onFrames, reattach, settleAttempt } from "./NodeAttempts.ts"
 import type { NodeMessage, NodeSession } from "./NodeMessages.ts"
 import { announce, forgive, penalise, praise, presenceDue, reloadRestrictions, startDrain } from "./NodeStanding.ts"
 import { startTests, testTimedOut } from "./NodeTests.ts"
@@ -92,7 +92,7 @@ const receive = (state: NodeActorState, message: NodeMessage): Effect.Effect<voi
     case "TestTimedOut":
       return testTimedOut(state, message.jobId)
     case "PresenceDue":
-      return presenceDue(state)
+      return Effect.andThen(lookAtHeld(state), presenceDue(state))
     case "Idle":
       return state.session === null ? state.self.stop : Effect.void
   }

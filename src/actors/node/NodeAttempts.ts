@@ -4,6 +4,7 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import { waitOut } from "../../layers/Outage.ts"
 import { isTerminal } from "../../schemas/JobState.ts"
 import type { AgentFrame } from "../../schemas/AgentFrame.ts"
 import type { JobId } from "../../schemas/Ids.ts"
@@ -165,18 +166,21 @@ const onHolding = (state: NodeActorState, { attempts }: Frame<"Holding">) =>
     if (orphans.length > 0) yield* state.self.fork(settleOver(state, orphans))
   })
 
+/** What is still only held has a job that did not ask for it: it may be over, or go on elsewhere, without a word to this node. */
+export const lookAtHeld = (state: NodeActorState): Effect.Effect<void> => {
+  const held = Array.from(state.held, ([jobId, { attempt }]) => ({ jobId, attempt }))
+  return held.length === 0 ? Effect.void : state.self.fork(settleOver(state, held))
+}
+
 const settleOver = (state: NodeActorState, orphans: ReadonlyArray<{ jobId: JobId; attempt: number }>) =>
   Effect.forEach(
     orphans,
     ({ jobId, attempt }) =>
       Effect.gen(function* () {
-        const row = yield* state.house.store.get(jobId)
-        const over = row === null || isTerminal(row.state) || row.attempt !== attempt
+        const row = yield* waitOut(state.house.store.get(jobId))
+        // A job that waits again is past this attempt; one that is active may still ask for it.
+        const over = row === null || isTerminal(row.state) || row.state === "queued" || row.attempt !== attempt
         if (over) state.self.self.tellUnsafe({ _tag: "SettleAttempt", jobId, attempt, status: "stale" })
-      }).pipe(
-        Effect.catch(({ during }) =>
-          Effect.logWarning("held attempt not looked up: its job will ask for it", { jobId, during })
-        )
-      ),
+      }),
     { concurrency: 8, discard: true }
   )

@@ -55,7 +55,7 @@ export const make = (db: DatabaseSync, sql: Sql, wal: WalSync, batchMax: number 
   const turns = makeTurns(() => flush())
   let restUntil = 0
   let closed = false
-  /** What is on the disk can no longer be told apart from what is not: nothing more is written before a restart. */
+  /** What is on the disk can no longer be told apart from what is not: waiting will not mend it, so every further write is a defect. */
   let broken: Error | undefined
 
   const flush = () => {
@@ -90,11 +90,12 @@ export const make = (db: DatabaseSync, sql: Sql, wal: WalSync, batchMax: number 
 
   const refusal = (): Error | undefined => {
     if (closed) return new Error("the database is closed")
-    return broken ?? (pending.size >= PENDING_MAX ? new Error("too many writes wait") : undefined)
+    return pending.size >= PENDING_MAX ? new Error("too many writes wait") : undefined
   }
 
   const write: GroupCommit["write"] = (during, body, options) =>
     Effect.callback((resume) => {
+      if (broken !== undefined) return resume(Effect.die(new Error(`the log could not be synced: ${broken.message}`)))
       const refused = refusal()
       if (refused !== undefined) return resume(Effect.fail(outageOf(during, refused)))
       // The item's own types are those of its body: `run` made the outcome that `resume` takes.

@@ -107,6 +107,7 @@ export class ChaosAgent extends MemoryAgent {
     const { dice, process } = this.house
     const manner = this.calm ? GOOD : MANNERS[this.plan.character]
     this.note("assigned", held.assign)
+    sayNews(held)
     if (dice.chance(manner.mute)) return
     process.after(dice.between(0, 60), () => {
       if (!this.keeps(held)) return
@@ -152,6 +153,14 @@ export class ChaosAgent extends MemoryAgent {
     const { slots, region } = plan
     history.attempts.push({ at: sim.now, nodeId, what, jobId, attempt, running, slots, region })
   }
+}
+
+/** Vectors are numbered by their inputs: an agent makes them all again and sends only those that nobody has. */
+const sayNews = (held: Held): void => {
+  const { endpoint, firstSeq } = held.assign
+  if (endpoint !== "embeddings" || firstSeq === 1) return
+  const news = held.script.filter(({ choice }) => choice >= firstSeq - 1)
+  Object.assign(held, { script: news.map((piece, at) => ({ ...piece, seq: firstSeq + at })) })
 }
 
 const clockOf = ({ sim }: AgentHouse) => ({ currentTimeMillisUnsafe: () => sim.now }) as never

@@ -154,6 +154,7 @@ export class ChaosDaemon {
       ...this.house.door,
       cut: () => agent.cut(100),
       sent: (frame) => this.house.door.wrote(`Frame.${frame._tag}`, [agent.nodeId, frame], null),
+      heard: (frame) => this.house.door.wrote(`Frame.${frame._tag}`, [agent.nodeId, frame], null),
       hears: (frame) => agent.hears(frame)
     }
     const socket = disturbed(house, agent.open())

@@ -11,6 +11,7 @@ export interface SocketHouse extends DoorHouse {
   /** The connection breaks without a word. */
   readonly cut: () => void
   readonly sent: (frame: DaemonFrame) => void
+  readonly heard: (frame: AgentFrame) => void
   /** False: the agent does not hear of it. */
   readonly hears: (frame: DaemonFrame) => boolean
 }
@@ -66,6 +67,7 @@ const receiving = (house: SocketHouse, socket: AgentSocket): AgentSocket["receiv
     let swapped: string | null = null
     for (const text of texts) {
       const { frame } = JSON.parse(text) as { readonly frame: AgentFrame }
+      house.heard(frame)
       const fault = house.crossings.cross(`Frame.${frame._tag}`)
       switch (fault?.kind) {
         case "crashBefore":

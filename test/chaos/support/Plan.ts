@@ -110,7 +110,7 @@ export const planOf = (seed: number, bare: boolean): Plan => {
   return {
     seed,
     bare,
-    daemons: config.chance(0.85) ? 2 : config.pick([1, 3]),
+    daemons: config.pick([1, 1, 1, 2, 2, 3]),
     prefetch: config.pick([1, 2, 4, 16]),
     graceMs: config.pick([300, 1000, 3000]),
     agents: agentsOf(dice.stream("agents")),

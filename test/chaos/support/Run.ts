@@ -16,6 +16,7 @@ import { isTerminal } from "../../../src/schemas/JobState.ts"
 import type { Caller } from "../../../src/schemas/Namespace.ts"
 import { aNamespace, credits } from "../../support/factories.ts"
 import { withoutRepair } from "./Bare.ts"
+import { briefly } from "./Brief.ts"
 import { ChaosAgent } from "./ChaosAgent.ts"
 import { ChaosClient } from "./ChaosClient.ts"
 import { ChaosDaemon, storesOver, type Shared } from "./ChaosDaemon.ts"
@@ -244,7 +245,10 @@ export class Run {
     const { history } = this
     history.calls.push(call)
     this.count(call)
-    this.trace(`${call.daemon} ${call.point} ${brief(call.args)} → ${brief(call.result)}`)
+    if (this.options.trace !== undefined) {
+      const line = briefly(call)
+      if (line !== null) this.trace(line)
+    }
     for (const { name, during } of this.options.checkers) {
       const what = during?.(call, this.scene) ?? null
       if (what !== null) this.violate(name, what)
@@ -264,7 +268,7 @@ export class Run {
     return Logger.make(({ message, cause, logLevel }) => {
       const line = `${JSON.stringify(message)} ${cause.reasons.length > 0 ? String(cause.reasons.map((reason) => JSON.stringify(reason))) : ""}`
       this.history.logs.push(line)
-      this.trace(`${id} log ${logLevel} ${line}`)
+      this.trace(`${id} log ${logLevel} ${line.slice(0, 300)}`)
     })
   }
 
@@ -352,9 +356,4 @@ const rulesOf = ({ graceMs }: Plan) => ({
 const queuedIn = (envelope: unknown): JobId | null => {
   const { message } = (envelope ?? {}) as { readonly message?: { readonly _tag: string; readonly jobId: JobId } }
   return message?._tag === "JobQueued" ? message.jobId : null
-}
-
-const brief = (value: unknown): string => {
-  const text = JSON.stringify(value, (_, part: unknown) => (typeof part === "bigint" ? `${part}` : part)) ?? "-"
-  return text.length > 400 ? `${text.slice(0, 400)}…` : text
 }

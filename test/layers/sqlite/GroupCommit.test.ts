@@ -221,7 +221,7 @@ describe("a group commit", () => {
     })
   )
 
-  it.effect("writes nothing more, when the log could not be synced", () =>
+  it.effect("dies at each further write, when the log could not be synced", () =>
     Effect.gen(function* () {
       const { group, syncs } = heldSyncs()
       const cheap = yield* write(group, false)
@@ -229,9 +229,9 @@ describe("a group commit", () => {
       yield* Fiber.await(cheap)
       syncs.forEach((done) => done(new Error("the disk is gone")))
       const after = yield* write(group, false)
-      for (const exit of yield* Fiber.awaitAll([durable, after])) {
-        assert.strictEqual(Exit.isFailure(exit) && Cause.squash(exit.cause) instanceof Outage, true)
-      }
+      const [unknown, refused] = yield* Fiber.awaitAll([durable, after])
+      assert.strictEqual(unknown && Exit.isFailure(unknown) && Cause.squash(unknown.cause) instanceof Outage, true)
+      assert.strictEqual(refused && Exit.hasDies(refused), true)
       group.close()
     })
   )
