@@ -95,8 +95,17 @@ Try it:
 `
 }
 
-/** Standard output is for people; one JSON line an event goes to standard error. */
-const toStderr = Logger.make((options) => void process.stderr.write(`${Logger.formatJson.log(options)}\n`))
+let unwritten = ""
+const writeLog = () => {
+  process.stderr.write(unwritten)
+  unwritten = ""
+}
+
+/** Standard output is for people; one JSON line an event goes to standard error, those of one turn of the event loop together. */
+const toStderr = Logger.make((options) => {
+  if (unwritten === "") setImmediate(writeLog)
+  unwritten += `${Logger.formatJson.log(options)}\n`
+})
 
 const logging = ({ log }: DaemonOptions) =>
   Layer.mergeAll(

@@ -68,9 +68,10 @@ export const listen = <R>(
       requireHostHeader: false,
       noDelay: true
     })
+    const answering = new Set<ServerResponse>()
     const onRequest = (incoming: IncomingMessage, outgoing: ServerResponse) => {
-      // A connection whose last answer goes out after the end began would be kept alive for nothing.
-      outgoing.once("finish", () => void (server.listening || incoming.socket.end()))
+      answering.add(outgoing)
+      outgoing.once("close", () => void answering.delete(outgoing))
       handler(incoming, outgoing)
     }
     server.on("request", onRequest)
@@ -84,7 +85,7 @@ export const listen = <R>(
     server.on("connect", (_incoming: IncomingMessage, socket: Duplex) =>
       endRaw(socket, refuse("method_not_allowed", "This is no proxy."))
     )
-    return yield* Effect.acquireRelease(start(server, at), () => stop(server, calls))
+    return yield* Effect.acquireRelease(start(server, at), () => stop(server, calls, answering))
   })
 
 const start = (server: Server, { host, port }: { readonly host: string; readonly port: number }) =>
@@ -98,14 +99,20 @@ const start = (server: Server, { host, port }: { readonly host: string; readonly
     })
   })
 
-const stop = (server: Server, calls: Scope.Closeable): Effect.Effect<void> =>
+/** Waits for answers, not for connections: one that was opened and never used would hold the end up for nothing. */
+const stop = (server: Server, calls: Scope.Closeable, answering: ReadonlySet<ServerResponse>): Effect.Effect<void> =>
   Effect.gen(function* () {
-    const closed = Effect.callback<void>((resume) => void server.close(() => resume(Effect.void)))
-    server.closeIdleConnections()
-    yield* Effect.all([closed, Scope.close(calls, Exit.void)], { concurrency: 2, discard: true }).pipe(
-      Effect.timeoutOption(CLOSE_GRACE)
-    )
+    // Its callback would wait for upgraded sockets too, which end after this.
+    server.close()
+    const answered = Effect.suspend(() => Effect.forEach([...answering], written, { concurrency: 64, discard: true }))
+    yield* Effect.andThen(Scope.close(calls, Exit.void), answered).pipe(Effect.timeoutOption(CLOSE_GRACE))
     server.closeAllConnections()
+  })
+
+const written = (outgoing: ServerResponse): Effect.Effect<void> =>
+  Effect.callback<void>((resume) => {
+    if (outgoing.closed) return resume(Effect.void)
+    outgoing.once("close", () => resume(Effect.void))
   })
 
 interface ParserError extends Error {

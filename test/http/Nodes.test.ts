@@ -1,6 +1,6 @@
 /** The WebSocket door: who gets through, and what the session behind it sees. */
 import { assert, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Exit, Fiber, Layer, Scope } from "effect"
 import { WebSocket } from "ws"
 import { Readiness } from "../../src/layers/Readiness.ts"
 import { FRAME_BYTES_MAX } from "../../src/schemas/AgentFrame.ts"
@@ -69,6 +69,17 @@ it.effect("A peer that reads nothing fills a bounded buffer, and the session is 
     assert.isBelow(accepted, 64)
     socket.terminate()
   }).pipe(Effect.provide(makeWorld()))
+)
+
+it.effect("A session ends with its listener, which does not wait for it", () =>
+  Effect.gen(function* () {
+    const scope = yield* Scope.make()
+    const context = yield* Layer.buildWithScope(makeWorld(), scope)
+    const socket = yield* Effect.provide(opened, context)
+    const closed = yield* Effect.forkChild(next(socket, "close"))
+    yield* Scope.close(scope, Exit.void)
+    assert.strictEqual(yield* Fiber.join(closed), "1006")
+  })
 )
 
 it.effect("Nothing else is upgraded, and without an upgrade the door says so", () =>

@@ -37,8 +37,7 @@ interface Line {
   readonly state: JobState
 }
 
-export const controlJob = (daemon: Daemon, jobId: string): Promise<ControlJob> =>
-  look(daemon, `/control/jobs/${jobId}`)
+export const controlJob = (daemon: Daemon, jobId: string): Promise<ControlJob> => look(daemon, `/control/jobs/${jobId}`)
 
 /** Every job there is, by pages. */
 export const allJobs = async (daemon: Daemon, query = ""): Promise<ReadonlyArray<Line>> => {

@@ -23,8 +23,8 @@ export interface Process {
   /** All lines so far, of both outputs in the order of their arrival. */
   readonly lines: ReadonlyArray<string>
   readonly errors: ReadonlyArray<string>
-  /** The first line, said already or still to come, that matches; fails when the process ends without it. */
-  readonly line: (pattern: RegExp) => Promise<RegExpExecArray>
+  /** The first line from number `from` on, said already or still to come, that matches; fails when the process ends without it. */
+  readonly line: (pattern: RegExp, from?: number) => Promise<RegExpExecArray>
   /** Resolves when it is gone and all it said was read. */
   readonly exited: Promise<Exit>
   readonly kill: (signal?: NodeJS.Signals) => Promise<Exit>
@@ -66,9 +66,9 @@ export const run = (
       resolve(gone)
     })
   })
-  const line = (pattern: RegExp) =>
+  const line = (pattern: RegExp, from = 0) =>
     new Promise<RegExpExecArray>((resolve, reject) => {
-      let seen = 0
+      let seen = from
       const look = () => {
         for (; seen < lines.length; seen++) {
           const match = pattern.exec(lines[seen] ?? "")
@@ -84,11 +84,16 @@ export const run = (
       listeners.add(look)
       look()
     })
+  let expected = false
   const kill = (signal: NodeJS.Signals = "SIGKILL") => {
+    expected = true
     child.kill(signal)
     return exited
   }
-  onTestFailed(() => console.error(`--- ${name} said last:\n${lines.slice(-40).join("\n")}\n---`))
+  onTestFailed(() => {
+    // Those that the test has killed are not what it failed at.
+    if (!expected) console.error(`--- ${name} said last:\n${lines.slice(-40).join("\n")}\n---`)
+  })
   onTestFinished(async () => {
     await kill()
   })

@@ -80,6 +80,8 @@ export interface Scene {
   readonly now: () => number
   /** Deliveries of a job that the broker waits to be settled, and messages of it that are on their way there. */
   readonly outstanding: (jobId: JobId) => number
+  /** Nobody died or was cut off amid a lease. */
+  readonly isGentle: () => boolean
   /** Mailboxes and feeds of every living daemon. */
   readonly depths: () => ReadonlyArray<{ readonly what: string; readonly depth: number; readonly max: number }>
 }

@@ -103,7 +103,7 @@ export class Run {
   }
 
   get scene(): Scene {
-    const { history, shared, outstanding, sim } = this
+    const { history, shared, outstanding, sim, crossings } = this
     return {
       history,
       state: shared.state,
@@ -111,6 +111,7 @@ export class Run {
       live: shared.live,
       now: () => sim.now,
       outstanding: (jobId) => outstanding.get(jobId) ?? 0,
+      isGentle: () => isGentle(history.crashes, crossings.hit),
       depths: () => this.daemons.flatMap((daemon) => daemon.depths())
     }
   }
@@ -352,6 +353,11 @@ const rulesOf = ({ graceMs }: Plan) => ({
   cooldownMs: 2000,
   cooldownMaxMs: 5000
 })
+
+const HARSH = ["Leases.", "clock freeze", "clock drain", "clock live", "clock everything", "freeze", "late"]
+
+const isGentle = (crashes: ReadonlyArray<string>, hit: ReadonlyArray<string>) =>
+  crashes.length === 0 && !hit.some((fault) => HARSH.some((harsh) => fault.includes(harsh)))
 
 const queuedIn = (envelope: unknown): JobId | null => {
   const { message } = (envelope ?? {}) as { readonly message?: { readonly _tag: string; readonly jobId: JobId } }

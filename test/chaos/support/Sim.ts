@@ -53,7 +53,7 @@ export class Sim {
   }
 
   timer(process: Process, ms: number, fire: Task): Timer {
-    const timer = { at: this.now + Math.max(0, ms), order: ++this.orders, process, fire, cancelled: false }
+    const timer = { at: Math.ceil(this.now + Math.max(0, ms)), order: ++this.orders, process, fire, cancelled: false }
     push(this.heap, timer)
     return timer
   }

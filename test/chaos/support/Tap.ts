@@ -29,8 +29,14 @@ export const tapTransport = (stores: Stores, wrote: Wrote): Stores => {
     return { envelope, redelivered, ack: settle("Transport.ack", held.ack), nack: settle("Transport.nack", held.nack) }
   }
   const consume: Transport["Service"]["consume"] = (source, prefetch) =>
-    Effect.map(transport.consume(source, prefetch), ({ take }): Consumer => ({
-      take: Effect.map(take, (deliveries) => deliveries.map(tap))
-    }))
+    Effect.map(transport.consume(source, prefetch), ({ take }): Consumer => {
+      let held: ReadonlyArray<Delivery> = []
+      const taken = (deliveries: ReadonlyArray<Delivery>) => {
+        held = [...held, ...deliveries].filter((one) => (one as { readonly open?: boolean }).open === true)
+        wrote("Transport.take", [source, prefetch], held.length)
+        return deliveries.map(tap)
+      }
+      return { take: Effect.map(take, taken) }
+    })
   return Context.add(stores, Transport, { ...transport, publish, consume })
 }

@@ -1,0 +1,34 @@
+/** I11: every mailbox is within its bound, no consumer holds more than its prefetch, and when all is over no lease and no message is left behind. */
+import { Effect } from "effect"
+import type { Checker, Scene } from "../support/History.ts"
+
+/** Looking at every mailbox at each call would be most of the work. */
+const LOOK_EVERY = 64
+
+export const makeI11 = (): Checker => {
+  let seen = 0
+  return {
+    name: "I11",
+    during: ({ point, args, result }, scene) => {
+      if (point === "Transport.take" && Number(result) > Number(args[1])) return `${result} deliveries are held, ${args[1]} may be`
+      seen += 1
+      return seen % LOOK_EVERY === 0 ? (deepest(scene) ?? null) : null
+    },
+    atEnd: (scene) => {
+      const deep = deepest(scene)
+      return [...(deep === undefined ? [] : [deep]), ...leasesLeft(scene)]
+    }
+  }
+}
+
+const deepest = ({ depths }: Scene): string | undefined => {
+  const over = depths().find(({ depth, max }) => depth > max)
+  return over === undefined ? undefined : `${over.what} holds ${over.depth}, ${over.max} may be`
+}
+
+/** A lease that nobody could give back runs out by itself, so only a run in which nobody died says anything. */
+const leasesLeft = ({ live, now, isGentle }: Scene): ReadonlyArray<string> => {
+  if (!isGentle()) return []
+  const nodes = Effect.runSync(live.step("Leases", "list", (state) => state.list(now())))
+  return nodes.flatMap(({ nodeId, leased }) => (leased > 0 ? [`${nodeId} has ${leased} slots leased to nobody`] : []))
+}
