@@ -35,6 +35,8 @@ const STOP_PATIENCE_MS = 15_000
 const ERROR_CHARACTERS_MAX = 4_000
 
 const living = new Set<ChildProcess>()
+/** Asked to end: how they do it is their business. */
+const stopping = new WeakSet<ChildProcess>()
 process.on("exit", () => {
   for (const child of living) child.kill("SIGKILL")
 })
@@ -61,6 +63,10 @@ export const start = async ({ name, args, ready, ipc, profiled, env }: StartOpti
   const match = await readyLine(child, ready)
   const readyMs = performance.now() - from
   if (match === null) throw new Error(`${name} ended before it was ready:\n${errors}`)
+  child.once("exit", (code, signal) => {
+    if (code !== 0 && signal === null && !stopping.has(child))
+      process.stderr.write(`${name} ended with ${code}:\n${errors}\n`)
+  })
   return { process: child, pid: child.pid ?? 0, match, readyMs, [Symbol.asyncDispose]: () => stop(child) }
 }
 
@@ -82,6 +88,7 @@ const readyLine = (child: ChildProcess, ready: RegExp): Promise<RegExpExecArray 
 
 const stop = async (child: ChildProcess): Promise<void> => {
   if (child.exitCode !== null || child.signalCode !== null) return
+  stopping.add(child)
   const ended = once(child, "exit")
   child.kill("SIGTERM")
   const timer = setTimeout(() => child.kill("SIGKILL"), STOP_PATIENCE_MS)

@@ -24,7 +24,7 @@ export interface DaemonStart {
   readonly profiled?: boolean
   /** False: without credits and key, so nothing happened before the start is looked at. */
   readonly account?: boolean
-  /** Warn unless given: a line for each request is what the operator of a busy daemon turns off first. */
+  /** Warn unless given, so that what nodes come and go writes no lines into the measurement. */
   readonly log?: string
 }
 

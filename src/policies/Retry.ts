@@ -1,8 +1,4 @@
-/**
- * When a broken attempt is followed by another one, how long it waits, and when the job itself is to blame.
- * Attempts that nobody is at fault for (a node that declined, a drain) are not failures and are not counted here.
- */
-import type { NodeId } from "../schemas/Ids.ts"
+/** How long a job waits after a broken attempt before the next one. Whether there is a next one is for `JobMachine` to say. */
 
 export interface BackoffRules {
   readonly firstMs: number
@@ -17,35 +13,3 @@ export const backoffMs = (failures: number, { firstMs, maxMs }: BackoffRules, ra
   const bound = Math.min(maxMs, firstMs * 2 ** Math.max(0, failures - 1))
   return Math.min(bound, 1 + Math.floor(Math.max(0, random01) * bound))
 }
-
-export interface Failure {
-  readonly nodeId: NodeId
-  readonly code: string
-}
-
-/** Losing a node says nothing about the job: two of them may have lost their network. */
-const NODES_OWN: ReadonlySet<string> = new Set(["node_lost"])
-
-/** Two different nodes failed in the same way: then it is the job that breaks them, and no node is penalised for it. */
-export const isJobsFault = (failures: Iterable<Failure>): boolean => {
-  const first = new Map<string, NodeId>()
-  for (const { nodeId, code } of failures) {
-    if (NODES_OWN.has(code)) continue
-    const known = first.get(code)
-    if (known === undefined) first.set(code, nodeId)
-    else if (known !== nodeId) return true
-  }
-  return false
-}
-
-export interface RetryFacts {
-  readonly failures: ReadonlyArray<Failure>
-  readonly failuresMax: number
-  readonly now: number
-  readonly delayMs: number
-  readonly deadlineAt: number
-}
-
-/** Whether another attempt is allowed and would begin before the deadline. */
-export const mayRetry = ({ failures, failuresMax, now, delayMs, deadlineAt }: RetryFacts): boolean =>
-  failures.length < failuresMax && !isJobsFault(failures) && now + delayMs < deadlineAt

@@ -1,6 +1,6 @@
 /**
  * Numbered pieces joined to whole answers, one for each choice: text is appended, tool calls are merged by their index as OpenAI's deltas
- * mean it, lists grow, other strings are appended, everything else is replaced by what came last.
+ * mean it, lists grow, other strings are appended, everything else (a vector too) is replaced by what came last.
  */
 import type * as Schema from "effect/Schema"
 import type { OutputChoice } from "./JobRecord.ts"
@@ -46,6 +46,8 @@ const mergeFields = (into: Fields, delta: Readonly<Record<string, Schema.Json>>)
 }
 
 const mergeValue = (key: string, old: Schema.Json | undefined, value: Schema.Json): Schema.Json => {
+  // A vector comes whole; a second one for its input is the same one again.
+  if (key === "embedding") return value
   if (old === undefined || old === null) return isList(value) && key === "tool_calls" ? byIndex([], value) : value
   if (typeof old === "string" && typeof value === "string") return CONSTANT.has(key) ? value : old + value
   if (isList(old) && isList(value)) return key === "tool_calls" ? byIndex(old, value) : [...old, ...value]

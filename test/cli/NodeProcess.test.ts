@@ -82,11 +82,11 @@ describe("resultity node", () => {
       const child = yield* node(["--simulate", "steady", "--daemon", server.url, "--key", key])
       const session = yield* Effect.promise(() => server.session(1))
       session.send(assignment("long"))
-      yield* Effect.promise(() => session.frames.tagged("Tokens"))
+      yield* Effect.promise(() => session.frames.tagged("Pieces"))
       child.process.kill("SIGINT")
       yield* told(child, "drains")
-      const finished = yield* Effect.promise(() => session.frames.tagged("Finished"))
-      session.send({ _tag: "Settled", jobId: finished.jobId, attempt: finished.attempt })
+      const { jobId, attempt } = yield* Effect.promise(() => session.frames.tagged("Result"))
+      session.send({ _tag: "Settled", jobId, attempt, status: "accepted" })
       assert.strictEqual((yield* ended(child)).code, 0)
     })
   )
@@ -99,14 +99,12 @@ describe("resultity node", () => {
       const session = yield* Effect.promise(() => server.session(1))
       // Never settled, so the first signal alone would keep it here for half a minute.
       session.send(assignment("unsettled"))
-      yield* Effect.promise(() => session.frames.tagged("Tokens"))
+      yield* Effect.promise(() => session.frames.tagged("Pieces"))
       child.process.kill("SIGINT")
       yield* told(child, "drains")
       // The echo of the first within half a second does not count, so it is said again with each heartbeat.
       let beats = 0
-      let alive = true
-      void child.ended.then(() => (alive = false))
-      while (alive) {
+      while (child.process.exitCode === null) {
         child.process.kill("SIGINT")
         yield* Effect.promise(() => Promise.race([session.frames.tagged("Heartbeat", beats), child.ended]))
         beats += 1
@@ -157,7 +155,7 @@ describe("resultity node", () => {
       assert.match(yield* told(child, "the runtime serves"), /fake-small/)
       const session = yield* Effect.promise(() => server.session(1))
       session.send(assignment("one", { body: { model: "fake-small", messages: [{ role: "user", content: "hi" }] } }))
-      yield* Effect.promise(() => session.frames.tagged("Finished"))
+      yield* Effect.promise(() => session.frames.tagged("Result"))
       assert.strictEqual(runtime.asked[0]?.headers["authorization"], "Bearer runtime-secret")
       child.process.kill("SIGKILL")
       const { out, err } = yield* ended(child)

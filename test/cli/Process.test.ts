@@ -39,7 +39,7 @@ describe("help", () => {
     Effect.gen(function* () {
       const { out } = yield* call(["jobs", "--help"])
       assert.match(out, /^ {2}jobs tail ID /m)
-      assert.notInclude(out, "nodes")
+      assert.notInclude(out, "nodes list")
     })
   )
 

@@ -137,6 +137,9 @@ export interface WorldOptions {
   readonly soleOwner?: boolean
 }
 
+/** Time passes as it does outside: for a test of the world itself. */
+export const underTheRealClock: WorldOptions = { advance: (ms) => Effect.sleep(ms) }
+
 const storesOver = (shared: Shared, name: string) =>
   Layer.mergeAll(
     MemoryStateLayers.over(shared.state),

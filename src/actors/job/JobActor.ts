@@ -16,6 +16,7 @@ import { isTerminal, type JobRow } from "../../schemas/JobState.ts"
 import type { RuntimeSettings } from "../../schemas/RuntimeSettings.ts"
 import type { TokenEvent } from "../../schemas/TokenEvent.ts"
 import { initial } from "../../policies/JobMachine.ts"
+import { isLoss } from "../../policies/NodeFaults.ts"
 import { measureOutput, noOutput } from "../../policies/OutputTokens.ts"
 import type { AttemptProgress, JobActorState, JobHouse } from "./JobActorState.ts"
 import { announce, apply, perform } from "./JobCommands.ts"
@@ -264,9 +265,7 @@ const onNodeRejected = (state: JobActorState, code: string) =>
 
 /** What was lost with the node is only its word that all had been said. */
 const onNodeFailed = (state: JobActorState, { code, fault }: Extract<JobMessage, { _tag: "NodeFailed" }>) =>
-  LOST.has(code) && isWhole(state) ? completeWhole(state) : apply(state, { _tag: "AttemptFailed", code, fault })
-
-const LOST: ReadonlySet<string> = new Set(["attempt_lost", "not_held", "pieces_gone"])
+  isLoss(code) && isWhole(state) ? completeWhole(state) : apply(state, { _tag: "AttemptFailed", code, fault })
 
 const onTimer = (state: JobActorState, timer: Extract<JobMessage, { _tag: "Timer" }>["timer"]) =>
   Effect.gen(function* () {

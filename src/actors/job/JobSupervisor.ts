@@ -21,6 +21,7 @@ import type { Delivery } from "../../layers/Transport.ts"
 import { jobAddress } from "../../schemas/Address.ts"
 import type { JobId, LeaseToken, NamespaceId, NodeId } from "../../schemas/Ids.ts"
 import { isOutage, Root } from "../Root.ts"
+import { HeldDeliveries } from "./HeldDeliveries.ts"
 import { behavior } from "./JobActor.ts"
 import type { JobHouse } from "./JobActorState.ts"
 import { JobFeeds } from "./JobFeed.ts"
@@ -35,7 +36,7 @@ const WEIGHT_FRESH_MS = 10_000
 export class JobSupervisor extends Context.Service<
   JobSupervisor,
   {
-    /** Afterwards the job has an actor here. A second delivery of a job that has one is done with at once. */
+    /** Afterwards the job has an actor here. A job that has one and waits is held by its newest delivery. */
     readonly start: (jobId: JobId, namespaceId: NamespaceId, delivery: Delivery | null) => Effect.Effect<void>
     /** Jobs with an actor here. */
     readonly size: Effect.Effect<number>
@@ -52,6 +53,7 @@ export class JobSupervisor extends Context.Service<
       const settings = yield* Settings
       const weightOf = yield* makeWeights
       const root = yield* Root
+      const deliveries = new HeldDeliveries()
       const jobs = yield* root.startSupervisor({
         address: "jobs",
         strategy: "oneForOne",
@@ -63,16 +65,22 @@ export class JobSupervisor extends Context.Service<
       const start = Effect.fnUntraced(function* (jobId: JobId, namespaceId: NamespaceId, delivery: Delivery | null) {
         const current = yield* settings.current
         const weight = yield* weightOf(namespaceId)
-        yield* jobs
-          .start({
-            address: jobAddress(jobId),
-            kind: "job",
-            behavior: behavior(house, { jobId, delivery, settings: current.settings, weight }),
-            mailbox: { capacityMax: MAILBOX_MAX, whenFull: "refuse" },
-            restart: "transient",
-            drainMax: "2 seconds"
-          })
-          .pipe(Effect.catchTag("AlreadyStarted", () => delivery?.ack ?? Effect.void))
+        const startWith = (held: Delivery | null) =>
+          jobs
+            .start({
+              address: jobAddress(jobId),
+              kind: "job",
+              behavior: behavior(house, { jobId, delivery: held, settings: current.settings, weight }),
+              mailbox: { capacityMax: MAILBOX_MAX, whenFull: "refuse" },
+              restart: "transient",
+              drainMax: "2 seconds"
+            })
+            .pipe(
+              Effect.as("started" as const),
+              Effect.catchTag("AlreadyStarted", () => Effect.succeed("there" as const))
+            )
+        if (delivery === null) yield* startWith(null)
+        else yield* deliveries.start(jobId, delivery, startWith)
       })
       const size = Effect.map(jobs.children, (children) => children.length)
       yield* Effect.forkScoped(

@@ -14,7 +14,7 @@ import { at, Control } from "../Control.ts"
 import { Output } from "../Output.ts"
 import { counted } from "../Plain.ts"
 import { reading } from "../Show.ts"
-import { make as makeSpeech, type Piece, type Speech } from "./Speech.ts"
+import { make as makeSpeech, type Speech } from "./Speech.ts"
 
 const Pieces = Schema.fromJsonString(
   Schema.Array(
@@ -76,7 +76,7 @@ class Tail {
     this.met = true
     if (event === "tokens") {
       const fresh = (yield* readPieces(data)).filter(({ seq }) => seq > this.seq)
-      yield* this.#speech.say(fresh as ReadonlyArray<Piece>)
+      yield* this.#speech.say(fresh)
       this.seq = fresh.at(-1)?.seq ?? this.seq
     } else if (event === "ended") {
       this.end = yield* readEnd(data)

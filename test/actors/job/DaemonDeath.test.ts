@@ -146,36 +146,38 @@ describe("a daemon that dies", () => {
     })
   )
 
-  it.effect("and wakes up again changes nothing that its successor did", () =>
-    Effect.gen(function* () {
-      const { world, first: second, second: first, agent, caller, request, answer } = yield* begin
-      // The one that stays alive came first, so it is the one that leads the reaper.
-      agent.die()
-      yield* first.connect(agent)
-      yield* world.untilActive(agent)
-      second.faults.fail("Transport.consume")
-      const { job } = yield* world.submit(first, caller, request)
-      yield* world.until("assigned", () => agent.assigned.length === 1)
-      agent.say(agent.of(job.id), 4)
-      yield* world.rest
-      // It hangs at its settlement while others declare it dead and act for the job.
-      const hold = first.faults.hold("JobStore.finish", "before")
-      agent.finish(agent.of(job.id))
-      yield* world.until("hangs", hold.isReached)
-      first.faults.fail("Daemons")
-      second.faults.heal()
-      agent.die()
-      yield* second.connect(agent)
-      yield* world.untilOver(job.id, 30_000)
-      yield* endsOnce(world, second, job.id, answer)
-      const before = structuredClone(world.shared.state.jobs.get(job.id)!.events)
-      const recordBefore = world.record(job.id)
-      yield* hold.release
-      yield* world.pass(1000)
-      assert.deepStrictEqual(world.shared.state.jobs.get(job.id)!.events, before)
-      assert.deepStrictEqual(world.record(job.id), recordBefore)
-    })
-  )
+  for (const key of ["Traces.append", "JobStore.finish"]) {
+    it.effect(`and wakes up again at ${key} changes nothing that its successor did`, () =>
+      Effect.gen(function* () {
+        const { world, first: second, second: first, agent, caller, request, answer } = yield* begin
+        // The one that stays alive came first, so it is the one that leads the reaper.
+        agent.die()
+        yield* first.connect(agent)
+        yield* world.untilActive(agent)
+        second.faults.fail("Transport.consume")
+        const { job } = yield* world.submit(first, caller, request)
+        yield* world.until("assigned", () => agent.assigned.length === 1)
+        agent.say(agent.of(job.id), 4)
+        yield* world.rest
+        // It hangs there while others declare it dead and act for the job.
+        const hold = first.faults.hold(key, "before")
+        agent.finish(agent.of(job.id))
+        yield* world.until("hangs", hold.isReached)
+        first.faults.fail("Daemons")
+        second.faults.heal()
+        agent.die()
+        yield* second.connect(agent)
+        yield* world.untilOver(job.id, 30_000)
+        yield* endsOnce(world, second, job.id, answer)
+        const before = structuredClone(world.shared.state.jobs.get(job.id)!.events)
+        const recordBefore = world.record(job.id)
+        yield* hold.release
+        yield* world.pass(1000)
+        assert.deepStrictEqual(world.shared.state.jobs.get(job.id)!.events, before)
+        assert.deepStrictEqual(world.record(job.id), recordBefore)
+      })
+    )
+  }
 
   it.effect("in an orderly way hands on what waits and leaves what runs to be adopted", () =>
     Effect.gen(function* () {

@@ -4,7 +4,7 @@ import { CreditLedger } from "../../../src/layers/CreditLedger.ts"
 import { promptTokensGuess } from "../../../src/agent/Runtime.ts"
 import { replay } from "../../../src/policies/JobMachine.ts"
 import type { OutputChoice } from "../../../src/schemas/JobRecord.ts"
-import { World } from "../../support/World.ts"
+import { underTheRealClock, World } from "../../support/World.ts"
 import { aCompletion, anEmbedding, answersTo, aRequest, credits } from "../../support/worldFactories.ts"
 import { textOf } from "../../support/WorldReader.ts"
 
@@ -147,7 +147,7 @@ describe("a job's good life", () => {
 
   it.live("the same under the real clock", () =>
     Effect.gen(function* () {
-      const world = yield* World.make({ advance: (ms) => Effect.sleep(ms) })
+      const world = yield* World.make(underTheRealClock)
       const daemon = yield* world.daemon()
       yield* world.agent(daemon)
       const caller = yield* world.caller(daemon)

@@ -222,6 +222,7 @@ describe("a deadline", () => {
       yield* world.rest
       const { state, errorCode, charged } = world.row(job.id)
       assert.deepStrictEqual([state, errorCode, charged], ["timed_out", "deadline", credits(0)])
+      assert.deepStrictEqual(world.row(job.id).usage, { promptTokens: 0, outputTokens: 0 })
       assert.strictEqual(agent.held.size, 0)
       yield* endsWell(world, daemon, job.id)
     })

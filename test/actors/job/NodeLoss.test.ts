@@ -166,7 +166,7 @@ describe("a node that is lost mid-stream", () => {
   )
 
   // The join of an answer's pieces (schemas/OutputChoices) appends lists, vectors too.
-  it.effect.skip("amid an embeddings job is followed by one that starts it again: each input has one vector", () =>
+  it.effect("amid an embeddings job is followed by one that starts it again: each input has one vector", () =>
     Effect.gen(function* () {
       const world = yield* World.make()
       const daemon = yield* world.daemon()

@@ -192,6 +192,8 @@ describe("a node that lies", () => {
       agent.finish(held)
       yield* world.untilOver(job.id)
       assert.strictEqual(world.record(job.id).output?.choices[0]?.text, answer)
+      // One actor did it all: a crash would have put the pieces right as well.
+      assert.deepStrictEqual([world.row(job.id).epoch, world.row(job.id).crashes], [1, 0])
     })
   )
 })

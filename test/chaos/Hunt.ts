@@ -1,0 +1,24 @@
+/** Looks for the first seed at which a planted bug shows. */
+import { runSeed } from "./Campaign.ts"
+import type { Planted } from "./planted/All.ts"
+import type { Violation } from "./support/Run.ts"
+
+export interface Caught {
+  readonly seed: number
+  readonly tried: number
+  readonly first: Violation
+}
+
+export const hunt = async ({ plant, bare }: Planted, from: number, seedsMax: number): Promise<Caught | null> => {
+  for (let tried = 1; tried <= seedsMax; tried++) {
+    const seed = from + tried - 1
+    // A run that breaks down altogether shows the bug too.
+    const violations = await runSeed({ seed, bare, plant }).then(
+      (report) => report.violations,
+      (error: unknown) => [{ checker: "run", what: String(error), atMs: 0 }]
+    )
+    const [first] = violations
+    if (first !== undefined) return { seed, tried, first }
+  }
+  return null
+}

@@ -1,0 +1,21 @@
+/** Every planted bug, and whether the repairing sweeps have to be off for it to show. */
+import type { Plant } from "../support/Plant.ts"
+import * as Road from "./RoadPlants.ts"
+import * as Stores from "./StorePlants.ts"
+
+export interface Planted {
+  readonly plant: Plant
+  readonly bare: boolean
+}
+
+const BARE: ReadonlySet<Plant> = new Set([
+  Road.ackOnError,
+  Stores.sentBeforeConfirm,
+  Stores.publishBesideCommit,
+  Stores.releaseWithoutMessage
+])
+
+export const PLANTED: ReadonlyArray<Planted> = [...Object.values(Stores), ...Object.values(Road)].map((plant) => ({
+  plant,
+  bare: BARE.has(plant)
+}))
