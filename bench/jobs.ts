@@ -7,11 +7,12 @@ import { type Line, median, millis, rate, times } from "./support/Line.ts"
 import * as Daemon from "./support/Daemon.ts"
 import { runtime as startRuntime } from "./support/Fleet.ts"
 import * as Load from "./support/Load.ts"
+import * as Probe from "./support/Probe.ts"
 import { commits } from "./groupCommit.ts"
 
 export const CONNECTIONS = 128
 const ROUNDS = 5
-const WARM_MS = 4_000
+const WARM_MS = 8_000
 const ROUND_MS = 2_500
 const BARE_MS = 700
 const TOKENS = 4
@@ -25,20 +26,24 @@ const typed = { "content-type": "application/json" }
 export const run = async (): Promise<Array<Line>> => {
   await using generator = await Load.start()
   await using runtime = await startRuntime()
-  await using daemon = await Daemon.start({ nodes: "instant", profiled: true })
+  await using daemon = await Daemon.start({ nodes: "instant", profiled: true, flags: Probe.flags, ipc: true })
   await Daemon.untilActive(daemon, 1)
   const headers = { ...typed, ...daemon.authorization }
   const jobs = { ...chat, port: daemon.port, headers, body: body("sim-small") }
   const bare = { ...chat, port: runtime.port, headers: typed, body: body("mock") }
   await Load.measure(generator, { ...jobs, warmMs: 0, forMs: WARM_MS })
   await Load.measure(generator, { ...bare, warmMs: 0, forMs: BARE_MS })
+  const before = await Probe.used(daemon.child)
   const through: Array<Load.Measured> = []
   const direct: Array<Load.Measured> = []
   for (let round = 0; round < ROUNDS; round++) {
     through.push(await Load.measure(generator, { ...jobs, warmMs: 100, forMs: ROUND_MS }))
     direct.push(await Load.measure(generator, { ...bare, warmMs: 50, forMs: BARE_MS }))
   }
+  const { cpuMs } = await Probe.used(daemon.child)
+  const answers = through.reduce((sum, measured) => sum + measured.answered, 0)
   const alone = await Load.measure(generator, { ...jobs, connections: 1, warmMs: 200, forMs: 1_500 })
+  const cpuEach = (cpuMs - before.cpuMs) / answers
   const perSecond = median(through.map((measured) => measured.perSecond))
   const best = Math.max(...through.map((measured) => measured.perSecond))
   const bareRate = median(direct.map((measured) => measured.perSecond))
@@ -56,6 +61,11 @@ export const run = async (): Promise<Array<Line>> => {
       value: rate(perSecond),
       against: `${rate(grouped / 3)} admit + claim + finish, same concurrency of 64`,
       ratio: times(perSecond / (grouped / 3))
+    },
+    {
+      what: "processor time of the daemon and its node for a job",
+      value: millis(cpuEach),
+      against: `${rate(1000 / cpuEach)} at most on one processor`
     },
     ...(["p50", "p95"] as const).map((which) => ({
       what: `submit to completed, ${CONNECTIONS} at a time, ${which}`,

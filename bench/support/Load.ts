@@ -17,7 +17,8 @@ export interface Load {
 
 export interface Measured {
   readonly perSecond: number
-  readonly answers: number
+  /** All answers, also those that were not measured. */
+  readonly answered: number
   readonly p50: number
   readonly p95: number
   readonly failures: number

@@ -10,6 +10,7 @@ const HEAD_END = Buffer.from("\r\n\r\n")
 
 interface Tally {
   readonly latencies: Array<number>
+  answered: number
   failures: number
   lastFailure: string
 }
@@ -27,6 +28,7 @@ const drive = (load: Load, request: Buffer, tally: Tally, goesOn: () => boolean,
     }
     const answered = (head: string, body: Buffer) => {
       const measured = measures()
+      tally.answered += 1
       if (!head.startsWith("HTTP/1.1 2")) {
         tally.failures += 1
         tally.lastFailure = `${head.slice(0, head.indexOf("\r\n"))} ${body.toString("utf8").slice(0, 300)}`
@@ -63,7 +65,7 @@ const requestOf = ({ method, path, headers, body }: Load): Buffer => {
 }
 
 const measure = async (load: Load): Promise<Measured> => {
-  const tally: Tally = { latencies: [], failures: 0, lastFailure: "" }
+  const tally: Tally = { latencies: [], answered: 0, failures: 0, lastFailure: "" }
   const from = performance.now() + load.warmMs
   const until = from + load.forMs
   let begun = 0
@@ -78,12 +80,12 @@ const measure = async (load: Load): Promise<Measured> => {
   const all = Array.from({ length: load.connections }, () => drive(load, request, tally, goesOn, measures))
   await Promise.all(all)
   const tookMs = (load.count === undefined ? until : performance.now()) - from
-  const { latencies, failures, lastFailure } = tally
+  const { latencies, answered, failures, lastFailure } = tally
   const sorted = latencies.toSorted((a, b) => a - b)
   const at = (share: number) => sorted[Math.floor(sorted.length * share)] ?? Number.NaN
   return {
     perSecond: (latencies.length * 1000) / tookMs,
-    answers: latencies.length,
+    answered,
     p50: at(0.5),
     p95: at(0.95),
     failures,

@@ -174,8 +174,9 @@ class Conversation {
         this.#digest = frame.digest
         return this.#phase === "open" && this.#seen()
       case "Drain":
+        if (this.#phase !== "open") return false
         this.#options.onDrain()
-        return this.#phase === "open"
+        return true
       default:
         if (this.#phase !== "open") return false
         this.#options.attempts.handle(frame)

@@ -265,7 +265,7 @@ const SAME_SIGNAL = "500 millis"
 
 /** Completes with the next SIGINT or SIGTERM that is not the echo of the one before. */
 const nextSignal = Effect.callback<void>((resume) => {
-  const heard = () => void resume
+  const heard = () => resume(Effect.void)
   process.once("SIGINT", heard).once("SIGTERM", heard)
   return Effect.sync(() => void process.off("SIGINT", heard).off("SIGTERM", heard))
 }).pipe(Effect.delay(SAME_SIGNAL))

@@ -16,7 +16,19 @@ import type { Plant } from "./support/Plant.ts"
 import { Run, type Report } from "./support/Run.ts"
 
 /** Fresh ones for each run: some remember what they saw. */
-export const makeCheckers = (): ReadonlyArray<Checker> => [I01, I02, I03, makeI04(), I05, I06, I07, I09, I10, makeI11(), I12]
+export const makeCheckers = (): ReadonlyArray<Checker> => [
+  I01,
+  I02,
+  I03,
+  makeI04(),
+  I05,
+  I06,
+  I07,
+  I09,
+  I10,
+  makeI11(),
+  I12
+]
 
 export interface RunWish {
   readonly seed: number

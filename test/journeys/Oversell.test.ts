@@ -12,7 +12,10 @@ describe("50 requests at once", () => {
     await allActive(daemon, ["swift"])
     // What one of them reserves is measured, so that the test does not know the prices.
     const body = chatBody("How much is it?")
-    const first = await ask<JobView>(daemon, "POST", "/v1/chat/completions", { body, headers: { prefer: "respond-async" } })
+    const first = await ask<JobView>(daemon, "POST", "/v1/chat/completions", {
+      body,
+      headers: { prefer: "respond-async" }
+    })
     const { row } = await controlJob(daemon, first.body.id)
     const each = micro(row.job.reserved)
     await allEnded(daemon)

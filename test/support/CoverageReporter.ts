@@ -9,7 +9,7 @@ export class CoverageReporter implements Reporter {
     const covered = new Set<string>()
     for (const module of modules) {
       for (const suite of module.children.allSuites()) {
-        const [, backEnd] = / on (.+)$/.exec(suite.name) ?? []
+        const [, backEnd] = /^[A-Z][A-Za-z]+ on (.+)$/.exec(suite.name) ?? []
         if (backEnd !== undefined) covered.add(backEnd)
       }
     }

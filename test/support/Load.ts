@@ -36,7 +36,7 @@ export interface LoadOptions {
   readonly wordsMin: number
 }
 
-export const startLoad = (reign: Reign, { clients, draw, wordsMin }: LoadOptions): Load => {
+export const startLoad = (reign: Pick<Reign, "where">, { clients, draw, wordsMin }: LoadOptions): Load => {
   const accepted: Array<Accepted> = []
   const waiting: Array<{ readonly at: number; readonly resolve: () => void }> = []
   let pieces = 0

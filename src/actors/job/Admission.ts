@@ -212,7 +212,9 @@ const store = Effect.fnUntraced(function* (
     [Effect.result(house.records.open(makeRecord(job, request))), Effect.result(house.store.admit(admission))],
     { concurrency: 2 }
   )
-  if (admitted._tag === "Failure" || !admitted.success.created) {
+  // After an Outage the row may be there all the same: its document stays, and the sweep discards it if there is none.
+  const isRefused = admitted._tag === "Failure" && admitted.failure._tag === "Refusal"
+  if (isRefused || (admitted._tag === "Success" && admitted.success.row.job.id !== job.id)) {
     yield* Effect.catch(house.records.discard(job.id), ({ during }) =>
       Effect.logWarning("document without a row is left to the sweep", { jobId: job.id, during })
     )

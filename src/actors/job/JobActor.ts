@@ -88,7 +88,8 @@ const init = Effect.fnUntraced(function* (house: JobHouse, options: JobOptions, 
 const endFeed = (house: JobHouse, row: JobRow) => {
   const feed = house.feeds.find(row.job.id)
   if (feed === undefined) return
-  close(feed, { row })
+  // What was said of it stands in its trace, not here.
+  close(feed, "moved")
   house.feeds.forget(feed)
 }
 

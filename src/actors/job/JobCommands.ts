@@ -290,7 +290,9 @@ const handBack = (state: JobActorState) =>
 /** The last word to readers: the end, or that somebody else acts for the job from now on. */
 export const announce = (state: JobActorState): void => {
   const { feed, row, house, moments } = state
-  const leaving = moments.at(-1)?.moment._tag === "Drained"
-  close(feed, isTerminal(row.state) ? { row } : leaving ? "left" : "moved")
+  const last = moments.at(-1)?.moment._tag
+  // Of a job that somebody else ended, others may have said more than is known here.
+  const isOurEnd = last === "Settled" && isTerminal(row.state)
+  close(feed, isOurEnd ? { row } : last === "Drained" ? "left" : "moved")
   house.feeds.forget(feed)
 }

@@ -193,7 +193,9 @@ export const onNodeHolds = (state: JobActorState, { nodeId, attempt }: Report<"N
   const ours = machine.nodeId === nodeId && machine.attempt === attempt
   // An attempt that is being taken over is asked for once the row is ours; while a new one is being claimed every held one is an old one.
   if (machine.phase === "new" || (machine.phase === "claiming" && machine.adopting && ours)) return Effect.void
-  if (ours && (machine.phase === "recording" || machine.phase === "settling")) return Effect.void
+  // Also of a job that settled before its record was written: the node keeps its result until then.
+  const isEnding = machine.phase === "recording" || machine.phase === "settling" || state.parting.length > 0
+  if (ours && isEnding) return Effect.void
   if (ours && isCurrent(state, { nodeId, attempt, epoch: machine.epoch })) return reattachAgain(state)
   return Effect.sync(
     () => void tellNode(state, nodeId, { _tag: "SettleAttempt", jobId: job.id, attempt, status: "stale" })

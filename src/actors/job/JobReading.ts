@@ -140,13 +140,20 @@ const leaveFeed = (house: ReadingHouse, feed: JobFeed) => {
 const readTraces = (house: ReadingHouse, scope: ReadScope, row: JobRow, afterSeq: number) =>
   Effect.gen(function* () {
     const record = yield* house.records.get(scope, row.job.id)
-    if (record === null && NEVER_RECORDED.has(row.errorCode)) return readEnd(row, afterSeq)
+    if (NEVER_RECORDED.has(row.errorCode) || (record === null && row.attempt === 0)) return readEnd(row, afterSeq)
     if (record === null) {
       const why = `The job ended as ${row.state} and its record has been archived.`
       return yield* refuse("archived", why, { jobId: row.job.id })
     }
     let position = afterSeq
+    let looks = record.completeness === "open" ? RECORD_LOOKS : 0
     const take = Effect.gen(function* () {
+      // It settled before its record and the rest of its trace could be written; its actor is about to.
+      for (; looks > 0; looks--) {
+        yield* Effect.sleep(RECORD_LOOK_EVERY)
+        const found = yield* house.records.get(scope, row.job.id)
+        if (found?.completeness !== "open") looks = 1
+      }
       const events = yield* house.traces.read(scope, row.job.id, position, PAGE)
       position = events.at(-1)?.seq ?? position
       const signals: Array<JobSignal> = events.length === 0 ? [] : [{ _tag: "Tokens", events }]
@@ -155,6 +162,10 @@ const readTraces = (house: ReadingHouse, scope: ReadScope, row: JobRow, afterSeq
     })
     return { take, position: () => position, leave: () => {} } satisfies Place
   })
+
+/** How often, and how many times, a reader looks for a record that is still being written; then it reads what is there. */
+const RECORD_LOOK_EVERY = "500 millis"
+const RECORD_LOOKS = 30
 
 /** Ends of jobs that have nothing to read because their document never came. */
 const NEVER_RECORDED: ReadonlySet<string | null> = new Set(["record_unavailable", "record_missing"])

@@ -4,6 +4,7 @@
  */
 import { createHash } from "node:crypto"
 import * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
 import * as Schedule from "effect/Schedule"
@@ -63,6 +64,8 @@ export const recordAgain = (state: JobActorState): Effect.Effect<void> => {
 const closeRecord = (state: JobActorState, ending: Ending): Effect.Effect<boolean, Outage> =>
   Effect.gen(function* () {
     const { house, job, feed, machine } = state
+    // A note of how far it is must not land after the last word.
+    if (state.noting !== null) yield* Deferred.await(state.noting)
     const now = yield* Clock.currentTimeMillis
     const rest = feed.events.slice(state.stored)
     const { epoch, attempt } = machine
@@ -138,8 +141,14 @@ export const recordProgress = (state: JobActorState): Effect.Effect<void> => {
       false
     )
   })
+  const earlier = state.noting
+  const noting = Deferred.makeUnsafe<void>()
+  state.noting = noting
+  const inTurn = earlier === null ? progress : Effect.andThen(Deferred.await(earlier), progress)
   return state.self.fork(
-    Effect.catch(progress, ({ during }) => Effect.logWarning("progress not recorded", { jobId: job.id, during }))
+    Effect.catch(Effect.ensuring(inTurn, Deferred.succeed(noting, undefined)), ({ during }) =>
+      Effect.logWarning("progress not recorded", { jobId: job.id, during })
+    )
   )
 }
 

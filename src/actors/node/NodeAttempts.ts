@@ -168,8 +168,11 @@ const onHolding = (state: NodeActorState, { attempts }: Frame<"Holding">) =>
 
 /** What is still only held has a job that did not ask for it: it may be over, or go on elsewhere, without a word to this node. */
 export const lookAtHeld = (state: NodeActorState): Effect.Effect<void> => {
-  const held = Array.from(state.held, ([jobId, { attempt }]) => ({ jobId, attempt }))
-  return held.length === 0 ? Effect.void : state.self.fork(settleOver(state, held))
+  const { nodeId } = state
+  const orphans = Array.from(state.held, ([jobId, { attempt, firstSeq }]) => ({ jobId, attempt, firstSeq })).filter(
+    ({ jobId, attempt, firstSeq }) => !report(state, jobId, { _tag: "NodeHolds", nodeId, attempt, firstSeq })
+  )
+  return orphans.length === 0 ? Effect.void : state.self.fork(settleOver(state, orphans))
 }
 
 const settleOver = (state: NodeActorState, orphans: ReadonlyArray<{ jobId: JobId; attempt: number }>) =>

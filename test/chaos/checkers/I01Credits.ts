@@ -17,7 +17,8 @@ function problems({ state }: Scene): ReadonlyArray<string> {
   for (const account of state.accounts.values()) {
     const { id } = account.namespace
     const { granted, available, reserved, spent } = account.balance
-    if (granted !== available + reserved + spent) found.push(`${id}: ${granted} is not ${available} + ${reserved} + ${spent}`)
+    if (granted !== available + reserved + spent)
+      found.push(`${id}: ${granted} is not ${available} + ${reserved} + ${spent}`)
     if (available < 0n || reserved < 0n || spent < 0n) found.push(`${id}: less than nothing`)
     const summed = sumOf(account)
     for (const figure of ["granted", "available", "reserved", "spent"] as const) {

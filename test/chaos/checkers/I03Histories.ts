@@ -22,8 +22,10 @@ const historyProblems = ({ row, events }: StoredJob): ReadonlyArray<string> => {
     if (event.seq !== at + 1) found.push(`${id}: event ${event.seq} stands at ${at + 1}`)
     if (event.from !== (before?.to ?? null)) found.push(`${id}: event ${event.seq} comes from ${event.from}`)
     if (event.from !== null && !isLegal(event.from, event.to)) found.push(`${id}: ${event.from} → ${event.to}`)
-    if (before !== undefined && event.epoch < before.epoch) found.push(`${id}: epoch ${event.epoch} after ${before.epoch}`)
-    if (before !== undefined && event.attempt > before.attempt + 1) found.push(`${id}: attempt ${event.attempt} left one out`)
+    if (before !== undefined && event.epoch < before.epoch)
+      found.push(`${id}: epoch ${event.epoch} after ${before.epoch}`)
+    if (before !== undefined && event.attempt > before.attempt + 1)
+      found.push(`${id}: attempt ${event.attempt} left one out`)
   }
   const ends = events.filter(({ to }) => isTerminal(to)).length
   if (!isTerminal(row.state)) found.push(`${id}: is ${row.state} and has no end`)
@@ -32,18 +34,23 @@ const historyProblems = ({ row, events }: StoredJob): ReadonlyArray<string> => {
   return found
 }
 
-const promiseProblems = ({ accepted, cancelled, request, readers, faults }: ClientLog, { state }: Scene): ReadonlyArray<string> => {
+const promiseProblems = (
+  { accepted, cancelled, request, readers, faults }: ClientLog,
+  { state }: Scene
+): ReadonlyArray<string> => {
   const found: Array<string> = faults.map((fault) => `${accepted[0] ?? "a job"}: ${fault}`)
   const jobs = new Set(accepted)
   for (const jobId of jobs) if (!state.jobs.has(jobId)) found.push(`${jobId} was accepted and is not there`)
-  if (request.idempotencyKey !== null && jobs.size > 1) found.push(`${request.idempotencyKey} is ${[...jobs].join(" and ")}`)
+  if (request.idempotencyKey !== null && jobs.size > 1)
+    found.push(`${request.idempotencyKey} is ${[...jobs].join(" and ")}`)
   const first = accepted[0]
   if (first === undefined) return found
   const row = state.jobs.get(first)?.row
   if (cancelled && row?.state !== "cancelled") found.push(`${first} was cancelled and is ${row?.state}`)
   for (const reader of readers) {
     if (reader.row === null) found.push(`${first}: a reader was never told of the end`)
-    else if (reader.row.state !== row?.state) found.push(`${first}: a reader was told ${reader.row.state}, it is ${row?.state}`)
+    else if (reader.row.state !== row?.state)
+      found.push(`${first}: a reader was told ${reader.row.state}, it is ${row?.state}`)
   }
   return found
 }

@@ -31,7 +31,8 @@ export const makeI04 = (): Checker => {
 const onPublish = ({ args, result }: Call, { state }: Scene, confirmed: Set<string>) => {
   const { id, message } = args[1] as Envelope
   if (result === true) confirmed.add(id)
-  if (message._tag === "JobQueued" && !state.jobs.has(message.jobId)) return `${message.jobId} was published and not admitted`
+  if (message._tag === "JobQueued" && !state.jobs.has(message.jobId))
+    return `${message.jobId} was published and not admitted`
   if (message._tag !== "JobFinished") return null
   const row = state.jobs.get(message.jobId)?.row
   return row !== undefined && isTerminal(row.state) ? null : `${message.jobId} was said to be over and is ${row?.state}`

@@ -5,6 +5,8 @@ export const I05: Checker = {
   name: "I05",
   atEnd: ({ history }) =>
     history.attempts.flatMap(({ nodeId, what, jobId, attempt, running, slots }) =>
-      what === "assigned" && running > slots ? [`${nodeId} was given ${jobId}/${attempt}: ${running} of ${slots} slots`] : []
+      what === "assigned" && running > slots
+        ? [`${nodeId} was given ${jobId}/${attempt}: ${running} of ${slots} slots`]
+        : []
     )
 }

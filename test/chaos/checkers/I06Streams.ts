@@ -27,7 +27,10 @@ const clientProblems = (client: ClientLog, scene: Scene): ReadonlyArray<string> 
   return found
 }
 
-const readerProblems = ({ from, events, row, faults }: ReaderLog, trace: ReadonlyArray<TokenEvent>): ReadonlyArray<string> => {
+const readerProblems = (
+  { from, events, row, faults }: ReaderLog,
+  trace: ReadonlyArray<TokenEvent>
+): ReadonlyArray<string> => {
   const found = [...faults]
   for (const event of events) {
     const stored = trace[event.seq - 1]
@@ -45,7 +48,8 @@ const answerProblems = ({ request, expected }: ClientLog, trace: ReadonlyArray<T
     const pieces = trace.filter((event) => event.choice === choice)
     if (request.endpoint === "embeddings") {
       const vector = JSON.stringify(pieces.map(({ extra }) => extra?.["embedding"]))
-      if (vector !== JSON.stringify([expectedEmbedding(request.body, choice)])) found.push(`vector ${choice} is not its input's`)
+      if (vector !== JSON.stringify([expectedEmbedding(request.body, choice)]))
+        found.push(`vector ${choice} is not its input's`)
       continue
     }
     const text = pieces.map((event) => event.text).join("")
@@ -75,7 +79,8 @@ const recordProblems = (jobId: JobId, { state, records }: Scene): ReadonlyArray<
     if (said !== kept) say(`its record has ${kept} characters, its trace ${said}`)
     if (record.cost !== row.charged) say(`its record says it cost ${record.cost}, it was charged ${row.charged}`)
   }
-  if (row.state === "completed" && record.completeness !== "complete" && record.truncatedReason === null) say("truncated for no reason")
+  if (row.state === "completed" && record.completeness !== "complete" && record.truncatedReason === null)
+    say("truncated for no reason")
   return found
 }
 

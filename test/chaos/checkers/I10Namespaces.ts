@@ -10,10 +10,15 @@ export const I10: Checker = {
   during: ({ point, args, result }, { state }) => {
     const scope = args[0] as Scope | undefined
     if ((point !== "JobRecords.get" && point !== "Traces.read") || scope?._tag !== "Namespace") return null
-    const brought = point === "JobRecords.get" ? (result as JobRecord | null) !== null : (result as ReadonlyArray<TokenEvent>).length > 0
+    const brought =
+      point === "JobRecords.get"
+        ? (result as JobRecord | null) !== null
+        : (result as ReadonlyArray<TokenEvent>).length > 0
     const jobId = args[1] as JobId
     const owner = state.jobs.get(jobId)?.row.job.namespaceId
-    return brought && owner !== undefined && owner !== scope.namespaceId ? `${point} of ${jobId} for ${scope.namespaceId}` : null
+    return brought && owner !== undefined && owner !== scope.namespaceId
+      ? `${point} of ${jobId} for ${scope.namespaceId}`
+      : null
   },
   atEnd: ({ history }) => history.leaks
 }

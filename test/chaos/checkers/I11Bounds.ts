@@ -10,7 +10,8 @@ export const makeI11 = (): Checker => {
   return {
     name: "I11",
     during: ({ point, args, result }, scene) => {
-      if (point === "Transport.take" && Number(result) > Number(args[1])) return `${result} deliveries are held, ${args[1]} may be`
+      if (point === "Transport.take" && Number(result) > Number(args[1]))
+        return `${result} deliveries are held, ${args[1]} may be`
       seen += 1
       return seen % LOOK_EVERY === 0 ? (deepest(scene) ?? null) : null
     },

@@ -24,7 +24,9 @@ const isJob = ({ envelope }: Delivery) => envelope.message._tag === "JobQueued"
 
 /** Done with as soon as it is here. */
 export const ackBeforeClaim = withDeliveries("acknowledge before the claim", (delivery) =>
-  isJob(delivery) ? Effect.as(delivery.ack, { ...delivery, ack: Effect.void, nack: Effect.void }) : Effect.succeed(delivery)
+  isJob(delivery)
+    ? Effect.as(delivery.ack, { ...delivery, ack: Effect.void, nack: Effect.void })
+    : Effect.succeed(delivery)
 )
 
 /** Whatever goes wrong, it is done with: what should go back is gone. */
@@ -94,7 +96,9 @@ export const lateTokenTwice: Plant = {
       Effect.suspend(() => {
         const stored = shared.records.traces.get(batch.jobId)
         const known = batch.events.filter(({ seq }) => seq <= (stored?.events.length ?? 0))
-        return Effect.tap(traces.append(batch), (took) => Effect.sync(() => void (took && stored?.events.push(...known))))
+        return Effect.tap(traces.append(batch), (took) =>
+          Effect.sync(() => void (took && stored?.events.push(...known)))
+        )
       })
     return Context.add(stores, Traces, { ...traces, append })
   }
@@ -105,7 +109,9 @@ export const noTraceFence: Plant = {
   stores: (stores, { shared }) => {
     const traces = Context.get(stores, Traces)
     const append: typeof traces.append = (batch) =>
-      Effect.suspend(() => traces.append({ ...batch, epoch: Math.max(batch.epoch, shared.records.traces.get(batch.jobId)?.epoch ?? 0) }))
+      Effect.suspend(() =>
+        traces.append({ ...batch, epoch: Math.max(batch.epoch, shared.records.traces.get(batch.jobId)?.epoch ?? 0) })
+      )
     return Context.add(stores, Traces, { ...traces, append })
   }
 }
@@ -131,7 +137,8 @@ export const recordLost: Plant = {
   name: "lose the closing record",
   stores: (stores) => {
     const records = Context.get(stores, JobRecords)
-    const patch: typeof records.patch = (jobId, { output: _output, ...change }, durable) => records.patch(jobId, change, durable)
+    const patch: typeof records.patch = (jobId, { output: _output, ...change }, durable) =>
+      records.patch(jobId, change, durable)
     return Context.add(stores, JobRecords, { ...records, patch })
   }
 }
@@ -150,7 +157,8 @@ export const resumeTooEarly: Plant = {
   name: "resume one piece too early",
   tree: (tree) => {
     const streams = Context.get(tree, JobStreams)
-    const subscribe: typeof streams.subscribe = (scope, jobId, afterSeq) => streams.subscribe(scope, jobId, Math.max(0, afterSeq - 1))
+    const subscribe: typeof streams.subscribe = (scope, jobId, afterSeq) =>
+      streams.subscribe(scope, jobId, Math.max(0, afterSeq - 1))
     return Context.add(tree, JobStreams, { ...streams, subscribe })
   }
 }

@@ -25,7 +25,15 @@ const inStore = (name: string, change: (store: Store, state: State, stores: Stor
 
 const add = (state: State, account: Account, jobId: JobId, kind: CreditEntry["kind"], amount: bigint) => {
   const { id } = account.namespace
-  account.entries.push({ seq: ++state.entriesSeen, namespaceId: id, kind, amount: amount as Credits, jobId, reference: null, at: 0 })
+  account.entries.push({
+    seq: ++state.entriesSeen,
+    namespaceId: id,
+    kind,
+    amount: amount as Credits,
+    jobId,
+    reference: null,
+    at: 0
+  })
   const { granted, available, reserved, spent } = account.balance
   const [toAvailable, fromReserved, toSpent] = [
     kind === "refund" ? amount : 0n,
@@ -84,7 +92,12 @@ export const forgetRefund = inStore("forget the refund", ({ finish }, state) => 
         if (guarded._tag !== "Done" || account?.entries.at(-1)?.kind !== "refund") return
         const { amount } = account.entries.pop() as CreditEntry
         const { granted, available, reserved, spent } = account.balance
-        account.balance = { granted, available: (available - amount) as Credits, reserved: (reserved + amount) as Credits, spent }
+        account.balance = {
+          granted,
+          available: (available - amount) as Credits,
+          reserved: (reserved + amount) as Credits,
+          spent
+        }
       })
     )
 }))
@@ -92,7 +105,9 @@ export const forgetRefund = inStore("forget the refund", ({ finish }, state) => 
 /** What failed costs what was reserved. */
 export const chargeFailures = inStore("charge what failed", ({ finish }, state) => ({
   finish: (asked) =>
-    finish(asked.state === "failed" ? { ...asked, charge: state.jobs.get(asked.jobId)?.row.job.reserved ?? zero } : asked)
+    finish(
+      asked.state === "failed" ? { ...asked, charge: state.jobs.get(asked.jobId)?.row.job.reserved ?? zero } : asked
+    )
 }))
 
 export const oversell = inStore("oversell", ({ admit }, state) => ({
@@ -101,12 +116,20 @@ export const oversell = inStore("oversell", ({ admit }, state) => ({
       const account = state.accounts.get(admission.job.namespaceId)
       if (account === undefined) return admit(admission)
       const { balance } = account
-      account.balance = { ...balance, available: (balance.available + 100_000n) as Credits, granted: (balance.granted + 100_000n) as Credits }
+      account.balance = {
+        ...balance,
+        available: (balance.available + 100_000n) as Credits,
+        granted: (balance.granted + 100_000n) as Credits
+      }
       return Effect.ensuring(
         admit(admission),
         Effect.sync(() => {
           const { available, granted } = account.balance
-          account.balance = { ...account.balance, available: (available - 100_000n) as Credits, granted: (granted - 100_000n) as Credits }
+          account.balance = {
+            ...account.balance,
+            available: (available - 100_000n) as Credits,
+            granted: (granted - 100_000n) as Credits
+          }
         })
       )
     })
@@ -122,7 +145,8 @@ export const gapInHistory = inStore("a gap in the history", ({ claim }, state) =
     Effect.tap(claim(asked), (claimed) =>
       Effect.sync(() => {
         const events = state.jobs.get(asked.jobId)?.events
-        if (claimed._tag === "Claimed" && events !== undefined && claimed.row.attempt > 1) events.splice(events.length - 2, 1)
+        if (claimed._tag === "Claimed" && events !== undefined && claimed.row.attempt > 1)
+          events.splice(events.length - 2, 1)
       })
     )
 }))
@@ -143,7 +167,8 @@ export const publishBeforeCommit = inStore("publish before commit", ({ admit }, 
 
 /** The message goes out after the transaction, and only if nothing comes between. */
 export const publishBesideCommit = inStore("publish outside of the transaction", ({ admit }, state) => ({
-  admit: (admission) => Effect.tap(admit(admission), () => Effect.sync(() => void state.outbox.delete(admission.envelope.id)))
+  admit: (admission) =>
+    Effect.tap(admit(admission), () => Effect.sync(() => void state.outbox.delete(admission.envelope.id)))
 }))
 
 export const releaseWithoutMessage = inStore("hand back without a message", ({ release }, state) => ({
@@ -185,8 +210,12 @@ export const slotsIgnored: Plant = {
       ...row,
       profile: { ...row.profile, slots: row.profile.slots + 3 }
     })
-    const get: typeof nodes.get = (nodeId, now) => Effect.map(nodes.get(nodeId, now), (row) => (row === null ? null : wide(row)))
-    return Context.add(stores, NodeRegistry, { ...nodes, get, register: (hello) => Effect.map(nodes.register(hello), wide) })
+    const get: typeof nodes.get = (nodeId, now) =>
+      Effect.map(nodes.get(nodeId, now), (row) => (row === null ? null : wide(row)))
+    return Context.add(stores, NodeRegistry, {
+      ...nodes,
+      get,
+      register: (hello) => Effect.map(nodes.register(hello), wide)
+    })
   }
 }
-

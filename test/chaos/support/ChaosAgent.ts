@@ -54,7 +54,11 @@ export class ChaosAgent extends MemoryAgent {
   private beatAt = 0
 
   constructor(house: AgentHouse, plan: AgentPlan) {
-    super(clockOf(house), { identity: identityOf(house.dice), profile: profileOf(plan), orders: (held) => this.obey(held) })
+    super(clockOf(house), {
+      identity: identityOf(house.dice),
+      profile: profileOf(plan),
+      orders: (held) => this.obey(held)
+    })
     this.house = house
     this.plan = plan
     this.live()
@@ -138,7 +142,10 @@ export class ChaosAgent extends MemoryAgent {
         return this.go(held, manner)
       }
       const lies = !calm && dice.chance(manner.lie)
-      this.result(held, lies ? dice.pick([{ wrongHash: true }, { wrongSignature: true }, { outputTokens: 100_000 }]) : {})
+      this.result(
+        held,
+        lies ? dice.pick([{ wrongHash: true }, { wrongSignature: true }, { outputTokens: 100_000 }]) : {}
+      )
       this.note("ended", held.assign)
     })
   }

@@ -100,7 +100,8 @@ export class ChaosClient {
         refused.push(failure.code)
         return
       }
-      if (failure !== null && !(failure instanceof Refusal) && !(failure instanceof Outage)) faults.push(String(failure))
+      if (failure !== null && !(failure instanceof Refusal) && !(failure instanceof Outage))
+        faults.push(String(failure))
       // Whoever has no key cannot know whether saying it again would be a second job.
       if (request.idempotencyKey === null && !(failure instanceof Refusal)) return
       if (tries < TRIES_MAX) this.later(this.house.dice.between(100, 1500), () => this.submit(tries + 1))

@@ -221,4 +221,3 @@ const configOf = (id: string, lanePrefetch: number): DaemonConfig["Service"] => 
   lanePrefetch,
   silenceMaxMs: 10_000
 })
-

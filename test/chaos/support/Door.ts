@@ -145,7 +145,11 @@ export const guardAll = (
   for (const [name, tag] of Object.entries(contracts)) {
     const service = Context.get(stores as never, tag) as object
     const behind = guard(house, name, service)
-    guarded = Context.add(guarded, tag, (name === "Transport" ? guardConsumers(house, behind as never) : behind) as never)
+    guarded = Context.add(
+      guarded,
+      tag,
+      (name === "Transport" ? guardConsumers(house, behind as never) : behind) as never
+    )
   }
   return guarded
 }

@@ -3,7 +3,16 @@ import { Context, Effect } from "effect"
 import type { TimedFault } from "./Plan.ts"
 import type { Run } from "./Run.ts"
 
-const DECIDING = ["JobStore", "JobSurvey", "Outbox", "Namespaces", "NodeRegistry", "Catalog", "Daemons", "SweeperStates"]
+const DECIDING = [
+  "JobStore",
+  "JobSurvey",
+  "Outbox",
+  "Namespaces",
+  "NodeRegistry",
+  "Catalog",
+  "Daemons",
+  "SweeperStates"
+]
 const REMEMBERING = ["JobRecords", "Traces", "Logs", "RecordRetention", "Incidents"]
 
 export const onTimed = (run: Run, { kind, ms, which }: TimedFault): void => {

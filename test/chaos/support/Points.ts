@@ -34,7 +34,15 @@ const CALL: ReadonlyArray<FaultKind> = ["fail", "loseReply", "slowBefore", "slow
 const WRITE: ReadonlyArray<FaultKind> = [...CALL, "repeat", "late"]
 const DELIVERY: ReadonlyArray<FaultKind> = ["slowBefore", "slowAfter", ...CRASHES]
 const TO_AGENT: ReadonlyArray<FaultKind> = ["cut", "slowBefore", "crashBefore", "crashAfter"]
-const FROM_AGENT: ReadonlyArray<FaultKind> = ["cut", "drop", "swap", "repeat", "slowBefore", "crashBefore", "crashAfter"]
+const FROM_AGENT: ReadonlyArray<FaultKind> = [
+  "cut",
+  "drop",
+  "swap",
+  "repeat",
+  "slowBefore",
+  "crashBefore",
+  "crashAfter"
+]
 
 export interface Point {
   readonly kinds: ReadonlyArray<FaultKind>

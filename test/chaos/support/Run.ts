@@ -175,7 +175,12 @@ export class Run {
       const stores = yield* Layer.buildWithMemoMap(storesOver(shared, "setup"), Layer.makeMemoMapUnsafe(), this.scope)
       const settings = Context.get(stores, Settings)
       const { settings: before } = yield* settings.current
-      yield* settings.publish({ settings: { ...before, ...rulesOf(this.plan) }, by: "test", reason: "test", at: this.sim.now })
+      yield* settings.publish({
+        settings: { ...before, ...rulesOf(this.plan) },
+        by: "test",
+        reason: "test",
+        at: this.sim.now
+      })
       for (const [at, amount] of CREDITS.entries()) {
         const id = NamespaceId.make(`ns_chaos${at}`)
         const namespace = yield* Context.get(stores, Namespaces).create(aNamespace({ id, name: `chaos ${at}` }))
@@ -277,7 +282,13 @@ export class Run {
     const { plan, dice, sim, outside } = this
     for (const [at, agentPlan] of plan.agents.entries()) {
       const process = sim.process(`agent ${at}`)
-      const house = { sim, process, dice: dice.stream(`agent ${at}`), history: this.history, connect: (agent: ChaosAgent) => this.connect(agent) }
+      const house = {
+        sim,
+        process,
+        dice: dice.stream(`agent ${at}`),
+        history: this.history,
+        connect: (agent: ChaosAgent) => this.connect(agent)
+      }
       this.agents.push(new ChaosAgent(house, agentPlan))
     }
     for (const [at, job] of plan.jobs.entries()) {

@@ -3,7 +3,18 @@
  * ever runs again, no finalizer, no last word) or frozen (it goes on later and knows nothing of the time between), and its own wall clock,
  * which may be wrong. Which process runs next is drawn from the seed; within a process tasks run in their order, as in an event loop.
  */
-import { type Clock, Context, Duration, Effect, Exit, type Fiber, type Logger, Random, References, type Scheduler } from "effect"
+import {
+  type Clock,
+  Context,
+  Duration,
+  Effect,
+  Exit,
+  type Fiber,
+  type Logger,
+  Random,
+  References,
+  type Scheduler
+} from "effect"
 import { Clock as ClockTag } from "effect/Clock"
 import { Scheduler as SchedulerTag } from "effect/Scheduler"
 import type { Dice } from "./Dice.ts"
@@ -80,7 +91,7 @@ export class Sim {
 
   /** Everybody does what there is to do at this instant. */
   private async rest(): Promise<void> {
-    for (let idle = 0; idle < SETTLE; ) {
+    for (let idle = 0; idle < SETTLE;) {
       const ready = [...this.processes].filter((process) => process.isReady)
       if (ready.length === 0) {
         idle += 1
@@ -170,9 +181,15 @@ export class Process {
     })
   })
 
-  fork<A, E, R>(effect: Effect.Effect<A, E, R>, context: Context.Context<R>, ended: (exit: Exit.Exit<A, E>) => void = () => {}): void {
+  fork<A, E, R>(
+    effect: Effect.Effect<A, E, R>,
+    context: Context.Context<R>,
+    ended: (exit: Exit.Exit<A, E>) => void = () => {}
+  ): void {
     this.enqueue(() => {
-      const fiber: Fiber.Fiber<A, E> = Effect.runForkWith(Context.merge(context, this.context) as Context.Context<R>)(effect)
+      const fiber: Fiber.Fiber<A, E> = Effect.runForkWith(Context.merge(context, this.context) as Context.Context<R>)(
+        effect
+      )
       fiber.addObserver((exit) => {
         if (!this.dead) ended(exit)
       })
@@ -190,7 +207,11 @@ const OUTSIDE = (sim: Sim): Process => {
   return made
 }
 
-const contextOf = (process: Process, sim: Sim, loggers: ReadonlyArray<Logger.Logger<unknown, unknown>>): Context.Context<never> => {
+const contextOf = (
+  process: Process,
+  sim: Sim,
+  loggers: ReadonlyArray<Logger.Logger<unknown, unknown>>
+): Context.Context<never> => {
   const scheduler: Scheduler.Scheduler = {
     executionMode: "async",
     shouldYield: (fiber) => fiber.currentOpCount >= 2048,
