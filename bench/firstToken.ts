@@ -11,6 +11,7 @@ import { agents as startAgents, runtime as startRuntime } from "./support/Fleet.
 const WARM = 300
 const SAMPLES = 400
 const TOKENS = 16
+const SILENCE_MAX_MS = 20_000
 
 interface Target {
   readonly port: number
@@ -55,6 +56,7 @@ const firstContent = ({ port, headers }: Target): Promise<number> =>
         response.on("error", reject)
       }
     )
+    asked.setTimeout(SILENCE_MAX_MS, () => asked.destroy(new Error(`no answer within ${SILENCE_MAX_MS} ms`)))
     asked.on("error", reject)
     asked.end(body)
   })

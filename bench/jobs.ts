@@ -65,7 +65,7 @@ export const run = async (): Promise<Array<Line>> => {
     {
       what: "processor time of the daemon and its node for a job",
       value: millis(cpuEach),
-      against: `${rate(1000 / cpuEach)} at most on one processor`
+      against: "all threads, collection and compilation included"
     },
     ...(["p50", "p95"] as const).map((which) => ({
       what: `submit to completed, ${CONNECTIONS} at a time, ${which}`,

@@ -55,7 +55,9 @@ const daemon = (options: DaemonOptions) =>
       characters: options.nodes,
       keys: isEmbedded(options) ? join(options.data, "nodes") : null
     })
-    yield* Effect.timeoutOption(Effect.forEach(nodeIds, untilActive, { discard: true }), NODES_READY_MAX)
+    const active = nodeIds.map(untilActive)
+    if (active.length > 0) yield* Effect.timeoutOption(Effect.raceAllFirst(active), FIRST_NODE_MAX)
+    yield* Effect.timeoutOption(Effect.all(active, { concurrency: 8, discard: true }), OTHER_NODES_MAX)
     yield* Effect.sync(() => process.stdout.write(readyText(options, publicUrl, controlUrl, secret)))
     return yield* Orchestrator.untilLost
   }).pipe(
@@ -63,8 +65,9 @@ const daemon = (options: DaemonOptions) =>
     Effect.scoped
   )
 
-/** What the ready line waits for the simulated nodes to pass their tests, at most: one that breaks in its test comes later. */
-const NODES_READY_MAX = "1 second"
+/** What the ready line waits for the simulated nodes to pass their tests, at most: the printed request needs one; one that breaks in its test comes later. */
+const FIRST_NODE_MAX = "10 seconds"
+const OTHER_NODES_MAX = "1 second"
 
 const untilActive = (nodeId: NodeId) =>
   Effect.gen(function* () {

@@ -31,6 +31,7 @@ export interface Child extends AsyncDisposable {
   readonly readyMs: number
 }
 
+const START_PATIENCE_MS = 30_000
 const STOP_PATIENCE_MS = 15_000
 const ERROR_CHARACTERS_MAX = 4_000
 
@@ -81,9 +82,14 @@ const readyLine = (child: ChildProcess, ready: RegExp): Promise<RegExpExecArray 
       const match = lines.map((line) => ready.exec(line)).find((found) => found !== null)
       if (match === undefined) return
       text = null
+      clearTimeout(timer)
       resolve(match)
     })
-    child.once("exit", () => resolve(null))
+    const timer = setTimeout(() => child.kill("SIGKILL"), START_PATIENCE_MS)
+    child.once("exit", () => {
+      clearTimeout(timer)
+      resolve(null)
+    })
   })
 
 const stop = async (child: ChildProcess): Promise<void> => {

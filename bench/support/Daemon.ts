@@ -1,5 +1,5 @@
 /** The real daemon as a child, in a folder of its own on embedded stores, with a key that no rate limit holds back. */
-import { mkdtemp, rm } from "node:fs/promises"
+import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { type Child, start as startChild } from "./Children.ts"
@@ -33,8 +33,10 @@ const RATE = 100_000
 const CREDITS = "1000000"
 
 export const start = async (options: DaemonStart = {}): Promise<Daemon> => {
-  const folder = await mkdtemp(join(tmpdir(), "resultity-bench-"))
-  const remove = () => rm(folder, { recursive: true, force: true })
+  const folder = mkdtempSync(join(tmpdir(), "resultity-bench-"))
+  // A benchmark that is interrupted ends without its `using` blocks; the child is dead by then.
+  const remove = () => rmSync(folder, { recursive: true, force: true, maxRetries: 3 })
+  process.once("exit", remove)
   const nodes = options.nodes === undefined ? ["--no-nodes"] : ["--nodes", options.nodes]
   const where = ["daemon", "--data", folder, "--port", "0", "--control-port", "0", "--log", options.log ?? "Warn"]
   try {
@@ -49,7 +51,8 @@ export const start = async (options: DaemonStart = {}): Promise<Daemon> => {
     const control = controlOf(controlUrl)
     const dispose = async () => {
       await child[Symbol.asyncDispose]()
-      await remove()
+      process.off("exit", remove)
+      remove()
     }
     try {
       const secret = options.account === false ? "" : await openAccount(control)
@@ -61,7 +64,8 @@ export const start = async (options: DaemonStart = {}): Promise<Daemon> => {
       throw cause
     }
   } catch (cause) {
-    await remove()
+    process.off("exit", remove)
+    remove()
     throw cause
   }
 }

@@ -7,6 +7,7 @@ import { performance } from "node:perf_hooks"
 import type { Load, Measured } from "./Load.ts"
 
 const HEAD_END = Buffer.from("\r\n\r\n")
+const SILENCE_MAX_MS = 20_000
 
 interface Tally {
   readonly latencies: Array<number>
@@ -39,6 +40,7 @@ const drive = (load: Load, request: Buffer, tally: Tally, goesOn: () => boolean,
         socket.destroy()
       }
     }
+    socket.setTimeout(SILENCE_MAX_MS, () => socket.destroy(new Error(`no answer within ${SILENCE_MAX_MS} ms`)))
     socket.on("connect", send)
     socket.on("data", (chunk) => {
       rest = rest.length === 0 ? chunk : Buffer.concat([rest, chunk])

@@ -1,4 +1,4 @@
-/** Looks for the first seed at which a planted bug shows. */
+/** Looks for the first seed at which a planted bug shows, and nothing without it. */
 import { runSeed } from "./Campaign.ts"
 import type { Planted } from "./planted/All.ts"
 import type { Violation } from "./support/Run.ts"
@@ -18,7 +18,10 @@ export const hunt = async ({ plant, bare }: Planted, from: number, seedsMax: num
       (error: unknown) => [{ checker: "run", what: String(error), atMs: 0 }]
     )
     const [first] = violations
-    if (first !== undefined) return { seed, tried, first }
+    if (first === undefined) continue
+    // A seed that shows something without the bug says nothing about it.
+    const { violations: without } = await runSeed({ seed, bare })
+    if (without.length === 0) return { seed, tried, first }
   }
   return null
 }

@@ -4,6 +4,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { join } from "node:path"
+import { seeded } from "../../src/agent/SimulatedAnswer.ts"
 import type { JobRecord } from "../../src/schemas/JobRecord.ts"
 import { type Daemon, order, startDaemon } from "../support/Daemon.ts"
 import { controlJob, findings } from "../support/Invariants.ts"
@@ -14,6 +15,17 @@ import { temporaryFolder } from "../support/Process.ts"
 const BREAKS = Number(process.env["RESULTITY_BREAKS"] ?? 20)
 const KILLS = Math.ceil(BREAKS / 5)
 const TIMEOUT = { timeout: 120_000 + BREAKS * 5_000 }
+
+/** Of the streams of the flaky node. */
+const OFTEN = 0.8
+
+/** A node that breaks in its test inferences never serves: its first draws have to be good ones. */
+const seedThatBeginsWell = (): number => {
+  for (let seed = 1; ; seed++) {
+    const draw = seeded(seed)
+    if ([draw(), draw(), draw()].every((drawn) => drawn >= OFTEN)) return seed
+  }
+}
 
 /** A daemon that goes on trusting a node which always breaks, and one reliable node that has not room for all. */
 const aPatientDaemon = async (): Promise<Daemon> => {
@@ -61,7 +73,7 @@ const check = async (name: string, daemon: Daemon, load: Load, breaks: number) =
 describe("streams whose node breaks", () => {
   it(`go on without a gap or a repeat, over ${BREAKS} failed attempts and lost sessions`, TIMEOUT, async () => {
     const daemon = await aPatientDaemon()
-    startNode(daemon.nodesUrl, { name: "flaky", character: { breaks: 1 } })
+    startNode(daemon.nodesUrl, { name: "flaky", character: { breaks: OFTEN }, seed: seedThatBeginsWell() })
     await activeNode(daemon, "flaky")
     const load = startLoad({ where: async () => daemon }, { clients: 12, draw: () => 0, wordsMin: 60 })
     const count = makeCount(daemon, load)

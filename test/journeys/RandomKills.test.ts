@@ -40,6 +40,7 @@ describe("a daemon under load", () => {
         await reign.kill()
         if (draw() < 0.2) await dieEarly(reign, Math.floor(draw() * LINES_MAX))
         await reign.start()
+        if ((kill + 1) % 25 === 0) console.log(`RandomKills: ${kill + 1} kills, ${load.accepted.length} jobs so far`)
       }
       await load.finish()
       const daemon = await reign.where()

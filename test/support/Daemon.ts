@@ -34,7 +34,9 @@ export const startDaemon = async (options: DaemonOptions = {}): Promise<Daemon> 
     [
       COMMAND,
       "daemon",
-      ...["--data", data, "--port", String(options.port ?? 0), "--control-port", "0"],
+      `--data=${data}`,
+      `--port=${options.port ?? 0}`,
+      "--control-port=0",
       ...(nodes.length === 0 ? ["--no-nodes"] : ["--nodes", nodes.join(",")]),
       ...(options.args ?? [])
     ],

@@ -40,7 +40,7 @@ export const startLoad = (reign: Pick<Reign, "where">, { clients, draw, wordsMin
   const accepted: Array<Accepted> = []
   const waiting: Array<{ readonly at: number; readonly resolve: () => void }> = []
   let pieces = 0
-  let stopped = false
+  const state = { stopped: false }
   let asked = 0
   const onPiece = () => {
     pieces += 1
@@ -58,7 +58,7 @@ export const startLoad = (reign: Pick<Reign, "where">, { clients, draw, wordsMin
     accepted.push({ kind, body, reading, ended: await readOn(reading, reign.where, onPiece) })
   }
   const client = async (number: number): Promise<void> => {
-    while (!stopped) await oneJob(number)
+    while (!state.stopped) await oneJob(number)
   }
   const all = Promise.all(Array.from({ length: clients }, (_, number) => client(number)))
   // A client that gave up fails whoever waits for the load.
@@ -69,7 +69,7 @@ export const startLoad = (reign: Pick<Reign, "where">, { clients, draw, wordsMin
     morePieces: (count) =>
       Promise.race([new Promise<void>((resolve) => waiting.push({ at: pieces + count, resolve })), failed]),
     finish: async () => {
-      stopped = true
+      state.stopped = true
       await all
     }
   }

@@ -26,8 +26,8 @@ if (process.argv[1] === import.meta.filename) {
       gpus: Effect.succeed([]),
       log: (message, facts) => console.log(`${message} ${JSON.stringify(facts)}`)
     })
-    process.once("SIGTERM", () => void Effect.runPromise(agent.drain("asked by a signal")))
-    yield* agent.done
+    const asked = Effect.callback<void>((resume) => void process.once("SIGTERM", () => resume(Effect.void)))
+    yield* Effect.raceFirst(agent.done, Effect.andThen(asked, agent.drain("asked by a signal")))
   })
   // A timer holds the process open: Effect alone does not.
   const open = setInterval(() => undefined, 60_000)

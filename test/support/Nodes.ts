@@ -3,7 +3,7 @@ import { join } from "node:path"
 import type { Character } from "../../src/agent/SimulatedRuntime.ts"
 import { type Daemon, look } from "./Daemon.ts"
 import type { NodeChildOptions } from "./NodeChild.ts"
-import { type Process, run, temporaryFolder } from "./Process.ts"
+import { COMMAND, type Process, run, temporaryFolder } from "./Process.ts"
 import { until } from "./Until.ts"
 
 export interface NodeLine {
@@ -52,3 +52,25 @@ export const startNode = (nodesUrl: string, { name, character, ...more }: Simula
   }
   return run(`node ${name}`, [join(import.meta.dirname, "NodeChild.ts"), JSON.stringify(options)])
 }
+
+export interface RuntimeNode {
+  readonly name: string
+  /** Base URL of an OpenAI-compatible server. */
+  readonly runtime: string
+  /** Path of the key file; a new one by default. */
+  readonly key?: string
+  readonly args?: ReadonlyArray<string>
+}
+
+/** `resultity node` beside a runtime. */
+export const startRuntimeNode = (daemon: Daemon, { name, runtime, key, args = [] }: RuntimeNode): Process =>
+  run(`node ${name}`, [
+    COMMAND,
+    "node",
+    "--json",
+    `--runtime=${runtime}`,
+    `--daemon=${daemon.url}`,
+    `--name=${name}`,
+    `--key=${key ?? join(temporaryFolder(), "node.key")}`,
+    ...args
+  ])

@@ -30,20 +30,26 @@ export interface Process {
   readonly kill: (signal?: NodeJS.Signals) => Promise<Exit>
 }
 
+export interface RunOptions {
+  readonly env?: Readonly<Record<string, string>>
+  readonly cwd?: string
+  /** This Node by default. */
+  readonly command?: string
+  /** Signals reach all that it started, as from a terminal. */
+  readonly group?: boolean
+}
+
 const running = new Set<ChildProcess>()
 process.once("exit", () => {
   for (const child of running) child.kill("SIGKILL")
 })
 
 /** Runs this Node with these arguments until the test ends. The environment holds nothing of ours but `env`. */
-export const run = (
-  name: string,
-  args: ReadonlyArray<string>,
-  options: { readonly env?: Readonly<Record<string, string>>; readonly cwd?: string; readonly command?: string } = {}
-): Process => {
+export const run = (name: string, args: ReadonlyArray<string>, options: RunOptions = {}): Process => {
   const child = spawn(options.command ?? process.execPath, [...args], {
     stdio: ["ignore", "pipe", "pipe"],
     cwd: options.cwd ?? ROOT,
+    detached: options.group === true,
     env: { ...bareEnvironment(), ...options.env }
   })
   running.add(child)
@@ -87,7 +93,8 @@ export const run = (
   let expected = false
   const kill = (signal: NodeJS.Signals = "SIGKILL") => {
     expected = true
-    child.kill(signal)
+    if (options.group === true && gone === null && child.pid !== undefined) process.kill(-child.pid, signal)
+    else child.kill(signal)
     return exited
   }
   onTestFailed(() => {

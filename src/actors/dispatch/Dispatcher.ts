@@ -11,7 +11,7 @@ import { waitOut, type Outage } from "../../layers/Outage.ts"
 import { defaultRiseMs, FairShare, type WaitingJob } from "../../policies/FairShare.ts"
 import { DISPATCHER, jobAddress } from "../../schemas/Address.ts"
 import { laneName, laneOf } from "../../schemas/Job.ts"
-import { leaseTokenOf } from "../../schemas/Ids.ts"
+import { leaseTokenOf, type JobId, type LeaseToken, type NodeId } from "../../schemas/Ids.ts"
 import type { DispatchAnswer, DispatchMessage, Wanting } from "./DispatchMessages.ts"
 import { choose, type DispatchHouse } from "./NodeChoice.ts"
 
@@ -28,7 +28,17 @@ interface DispatcherState {
   readonly room: FairShare<Waiting>
   /** Pools for which no node was found since the last capacity, with their model. */
   readonly blocked: Map<string, string>
+  /** The latest grants, in case a job stops wanting its slot while the answer is on its way to it. */
+  readonly granted: Map<JobId, Grant>
 }
+
+interface Grant {
+  readonly nodeId: NodeId
+  readonly token: LeaseToken
+}
+
+/** An answer is handled within moments; a grant older than this many others has arrived. */
+const GRANTED_MAX = 4096
 
 export const spec = (house: DispatchHouse): ActorSpec<DispatchMessage, DispatcherState> => ({
   address: DISPATCHER,
@@ -44,7 +54,7 @@ const behavior = (house: DispatchHouse): Behavior<DispatchMessage, DispatcherSta
       yield* self.fork(listen(house, self))
       if (self.restarts > 0) yield* askEverybody(house)
       const room = new FairShare<Waiting>({ max: WAITING_MAX, riseMs: defaultRiseMs })
-      return { house, self, room, blocked: new Map() }
+      return { house, self, room, blocked: new Map(), granted: new Map() }
     }),
   receive: (state, message) => Effect.as(receive(state, message), state)
 })
@@ -54,7 +64,7 @@ const receive = (state: DispatcherState, message: DispatchMessage): Effect.Effec
     case "Want":
       return onWant(state, message.wanting)
     case "Forget":
-      return Effect.sync(() => void state.room.remove(message.jobId))
+      return onForget(state, message.jobId)
     case "Capacity":
       return onCapacity(state, message)
     case "Again":
@@ -64,6 +74,14 @@ const receive = (state: DispatcherState, message: DispatchMessage): Effect.Effec
       })
   }
 }
+
+const onForget = ({ room, granted, house, self }: DispatcherState, jobId: JobId) =>
+  Effect.suspend(() => {
+    const grant = granted.get(jobId)
+    granted.delete(jobId)
+    if (room.remove(jobId) !== undefined || grant === undefined) return Effect.void
+    return self.fork(waitOut(house.leases.release(grant.nodeId, grant.token)))
+  })
 
 /** One wake-up is handled before the next is taken, so wake-ups merge instead of queueing. */
 const listen = (house: DispatchHouse, self: ActorContext<DispatchMessage>) => {
@@ -97,6 +115,7 @@ const onWant = (state: DispatcherState, wanting: Wanting) =>
   Effect.gen(function* () {
     const { job } = wanting
     const earlier = state.room.remove(job.id)
+    state.granted.delete(job.id)
     const since = earlier?.since ?? job.acceptedAt
     const { id: jobId, namespaceId, priority } = job
     const pool = poolOf(wanting)
@@ -161,11 +180,18 @@ const place = (state: DispatcherState, waiting: Waiting, now: number): Effect.Ef
     const { decision } = choice
     if (choice._tag === "Never") return void answer(state, wanting, { _tag: "Unservable", code: choice.code, decision })
     if (answer(state, wanting, { _tag: "Leased", nodeId: choice.nodeId, lease: token, decision })) {
+      remember(state, job.id, { nodeId: choice.nodeId, token })
       if (attempt === 1) yield* Metric.update(Metrics.queueMs, now - job.acceptedAt)
       return
     }
     yield* house.leases.release(choice.nodeId, token)
   })
+
+const remember = ({ granted }: DispatcherState, jobId: JobId, grant: Grant): void => {
+  granted.set(jobId, grant)
+  if (granted.size <= GRANTED_MAX) return
+  for (const oldest of granted.keys()) return void granted.delete(oldest)
+}
 
 const answer = ({ house }: DispatcherState, { job }: Wanting, message: DispatchAnswer): boolean => {
   const found = house.registry.find<DispatchAnswer>(jobAddress(job.id))

@@ -32,6 +32,7 @@ import {
   reattachAgain,
   storePieces
 } from "./JobPieces.ts"
+import { endPoisoned } from "./PoisonedJob.ts"
 import { recordAgain, recordProgress } from "./Settlement.ts"
 
 export interface JobOptions {
@@ -44,6 +45,8 @@ export interface JobOptions {
 
 /** Crashes of one actor without getting as far as a claim; then its job is poison. */
 const RESTARTS_MAX = 5
+/** Crashes after which not even its ending as poison is left to the actor. */
+const ENDINGS_MAX = 2 * RESTARTS_MAX
 
 /** Phases in which nobody works on the job. */
 const IDLE: ReadonlySet<string> = new Set(["new", "leasing", "backoff"])
@@ -62,6 +65,13 @@ const init = Effect.fnUntraced(function* (house: JobHouse, options: JobOptions, 
   const row = yield* waitOut(house.store.get(jobId))
   if (row === null || isTerminal(row.state)) {
     if (row !== null) endFeed(house, row)
+    if (delivery !== null) yield* delivery.ack
+    self.self.tellUnsafe({ _tag: "EndedElsewhere" })
+    return null
+  }
+  if (self.restarts > ENDINGS_MAX && (row.owner === null || row.owner === house.daemonId)) {
+    yield* endPoisoned(house, row)
+    endFeed(house, row)
     if (delivery !== null) yield* delivery.ack
     self.self.tellUnsafe({ _tag: "EndedElsewhere" })
     return null
@@ -132,6 +142,7 @@ const makeState = (
     attempt: attemptBefore(row, record, feed.events),
     result: null,
     suspicious: false,
+    noting: null,
     lastPieceAt: 0,
     leasedAt: record.system.queueMs === null ? null : row.job.acceptedAt + record.system.queueMs,
     firstTokenAt: record.system.firstTokenMs === null ? null : row.job.acceptedAt + record.system.firstTokenMs,

@@ -4,6 +4,7 @@
  */
 import type * as Effect from "effect/Effect"
 import type { DaemonId, LeaseToken, NodeId } from "../../schemas/Ids.ts"
+import type * as Deferred from "effect/Deferred"
 import type { Job } from "../../schemas/Job.ts"
 import type { JobMoment } from "../../schemas/JobMoment.ts"
 import type { Evaluation, JobRecord, LogEntry, Routing } from "../../schemas/JobRecord.ts"
@@ -84,6 +85,8 @@ export interface JobActorState {
   attempt: AttemptProgress
   result: AttemptResult | null
   suspicious: boolean
+  /** Open while a note of the job's progress is on its way to the record. */
+  noting: Deferred.Deferred<void> | null
   lastPieceAt: number
   leasedAt: number | null
   firstTokenAt: number | null

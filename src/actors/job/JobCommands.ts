@@ -51,7 +51,7 @@ export const perform = (state: JobActorState, command: JobCommand): Effect.Effec
     case "AckDelivery":
       return state.delivery?.ack ?? Effect.void
     case "NackDelivery":
-      return state.delivery?.nack ?? Effect.void
+      return giveBack(state)
     case "Assign":
       return assign(state, command)
     case "Reattach":
@@ -86,6 +86,10 @@ export const perform = (state: JobActorState, command: JobCommand): Effect.Effec
       return state.self.stop
   }
 }
+
+/** Of a daemon that was declared dead it goes back with its channel, in a moment: given back at once, it would come here again, and again. */
+const giveBack = ({ delivery, moments }: JobActorState): Effect.Effect<void> =>
+  delivery === null || moments.at(-1)?.moment._tag === "ClaimRefused" ? Effect.void : delivery.nack
 
 /** What waits until the record is written: the node keeps its result, and the actor stays, for that long. */
 const isFarewell = ({ _tag }: JobCommand) => _tag === "AckNode" || _tag === "Stop"

@@ -24,6 +24,8 @@ export const assign = (state: NodeActorState, { model: _model, ...assignment }: 
     const reject = (code: string) => void report(state, jobId, { _tag: "NodeRejected", nodeId, attempt, code })
     if (session === null) return reject("gone")
     if (lifecycle !== "active") return reject(lifecycle)
+    // What it still runs from before fills slots that nobody here has counted yet.
+    if (!state.saidHolding) return reject("busy")
     if (state.restrictions.length > 0) return reject("restricted")
     if (slotsUsed(state) >= row.profile.slots) return reject("busy")
     if (!sendFrame(state, { _tag: "Assign", ...assignment })) return reject("unreachable")

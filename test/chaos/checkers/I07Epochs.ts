@@ -1,11 +1,11 @@
-/** I7: what an owner that was replaced or declared dead writes changes nothing: neither row, nor trace, nor record. */
+/** I7: what an owner that was replaced or declared dead writes changes neither row nor trace. Records know no epoch; I6 compares them with the rows. */
 import type { Claim, Claimed, Finish, Guarded, Release } from "../../../src/layers/JobStore.ts"
 import { isAlive } from "../../../src/layers/memory/MemoryState.ts"
 import type { TraceBatch } from "../../../src/layers/Traces.ts"
 import type { JobEvent } from "../../../src/schemas/JobEvent.ts"
 import type { DaemonId, JobId } from "../../../src/schemas/Ids.ts"
 import { isTerminal } from "../../../src/schemas/JobState.ts"
-import type { Call, Checker, Scene } from "../support/History.ts"
+import type { Checker, Scene } from "../support/History.ts"
 
 export const I07: Checker = {
   name: "I07",
@@ -18,8 +18,6 @@ export const I07: Checker = {
         return onGuarded(call.args[0] as Finish | Release, call.result as Guarded, scene)
       case "Traces.append":
         return call.result === true ? onAppend(call.args[0] as TraceBatch, scene) : null
-      case "JobRecords.patch":
-        return call.result === true ? onPatch(call, scene) : null
       default:
         return null
     }
@@ -58,13 +56,4 @@ const onAppend = ({ jobId, epoch, events }: TraceBatch, { state }: Scene) => {
   return row !== undefined && events.length > 0 && epoch < row.epoch
     ? `${jobId}: pieces of epoch ${epoch} were stored at epoch ${row.epoch}`
     : null
-}
-
-/** Records know no epochs: who owns the row writes them, and of one that is over, who ended it. */
-const onPatch = ({ daemon, args }: Call, { state }: Scene) => {
-  const jobId = args[0] as JobId
-  const stored = state.jobs.get(jobId)
-  if (stored === undefined || stored.row.state === "queued") return null
-  const owner = stored.events.at(-1)?.daemonId ?? null
-  return owner === null || owner === daemon ? null : `${daemon} wrote the record of ${jobId}, which is ${owner}'s`
 }

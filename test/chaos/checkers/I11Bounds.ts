@@ -1,5 +1,6 @@
 /** I11: every mailbox is within its bound, no consumer holds more than its prefetch, and when all is over no lease and no message is left behind. */
 import { Effect } from "effect"
+import type { Source } from "../../../src/layers/Transport.ts"
 import type { Checker, Scene } from "../support/History.ts"
 
 /** Looking at every mailbox at each call would be most of the work. */
@@ -10,8 +11,8 @@ export const makeI11 = (): Checker => {
   return {
     name: "I11",
     during: ({ point, args, result }, scene) => {
-      if (point === "Transport.take" && Number(result) > Number(args[1]))
-        return `${result} deliveries are held, ${args[1]} may be`
+      if (point === "Transport.take" && Number(result) > mayHold(args, scene))
+        return `${result} deliveries are held, ${mayHold(args, scene)} may be`
       seen += 1
       return seen % LOOK_EVERY === 0 ? (deepest(scene) ?? null) : null
     },
@@ -21,6 +22,9 @@ export const makeI11 = (): Checker => {
     }
   }
 }
+
+const mayHold = ([source, prefetch]: ReadonlyArray<unknown>, scene: Scene): number =>
+  (source as Source)._tag === "Lane" ? scene.prefetch : Number(prefetch)
 
 const deepest = ({ depths }: Scene): string | undefined => {
   const over = depths().find(({ depth, max }) => depth > max)

@@ -6,6 +6,8 @@ import * as Stores from "./StorePlants.ts"
 export interface Planted {
   readonly plant: Plant
   readonly bare: boolean
+  /** Where it showed last. */
+  readonly from: number
 }
 
 const BARE: ReadonlySet<Plant> = new Set([
@@ -15,7 +17,10 @@ const BARE: ReadonlySet<Plant> = new Set([
   Stores.releaseWithoutMessage
 ])
 
+const FROM: ReadonlyMap<Plant, number> = new Map()
+
 export const PLANTED: ReadonlyArray<Planted> = [...Object.values(Stores), ...Object.values(Road)].map((plant) => ({
   plant,
-  bare: BARE.has(plant)
+  bare: BARE.has(plant),
+  from: FROM.get(plant) ?? 1
 }))

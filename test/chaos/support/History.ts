@@ -80,8 +80,12 @@ export interface Scene {
   readonly now: () => number
   /** Deliveries of a job that the broker waits to be settled, and messages of it that are on their way there. */
   readonly outstanding: (jobId: JobId) => number
+  /** Deliveries of one lane that a daemon may hold. */
+  readonly prefetch: number
   /** Nobody died or was cut off amid a lease. */
   readonly isGentle: () => boolean
+  /** Pieces that were served while no store took them may be lost with their daemon. */
+  readonly mayForget: () => boolean
   /** Mailboxes and feeds of every living daemon. */
   readonly depths: () => ReadonlyArray<{ readonly what: string; readonly depth: number; readonly max: number }>
 }

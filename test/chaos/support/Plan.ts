@@ -3,7 +3,7 @@
  * faults there are at all and how many, so that some runs are quiet but for one blow and others are a storm.
  */
 import { Dice } from "./Dice.ts"
-import { POINTS, type FaultKind } from "./Points.ts"
+import { POINTS, ROAD, type FaultKind } from "./Points.ts"
 
 export interface PointFault {
   readonly point: string
@@ -107,16 +107,17 @@ export const planOf = (seed: number, bare: boolean): Plan => {
   const config = dice.stream("config")
   const faults = dice.stream("faults")
   const single = faults.chance(0.25)
+  const extra = extraFaults(dice.stream("extra"), single)
   return {
     seed,
     bare,
-    daemons: config.pick([1, 1, 1, 2, 2, 3]),
+    daemons: Math.max(config.pick([1, 1, 1, 2, 2, 3]), extra.daemonsMin),
     prefetch: config.pick([1, 2, 4, 16]),
     graceMs: config.pick([300, 1000, 3000]),
     agents: agentsOf(dice.stream("agents")),
     jobs: jobsOf(dice.stream("work")),
-    points: pointFaults(faults, single ? 1 : faults.between(0, faults.pick([2, 5, 12]))),
-    timed: timedFaults(faults, single ? 0 : faults.between(0, faults.pick([0, 1, 3, 6])), bare)
+    points: [...pointFaults(faults, single ? 1 : faults.between(0, faults.pick([2, 5, 12]))), ...extra.points],
+    timed: [...timedFaults(faults, single ? 0 : faults.between(0, faults.pick([0, 1, 3, 6])), bare), ...extra.timed]
   }
 }
 
@@ -160,7 +161,7 @@ const pointFaults = (dice: Dice, count: number): ReadonlyArray<PointFault> => {
   const crashes = dice.chance(0.6)
   const points: Array<PointFault> = []
   while (points.length < count) {
-    const point = dice.pick(names)
+    const point = dice.pick(dice.chance(0.6) ? ROAD : names)
     const { kinds, often } = POINTS[point] ?? { kinds: [], often: 1 }
     const kind = dice.pick(kinds)
     if (!crashes && (kind.startsWith("crash") || kind.startsWith("freeze"))) continue
@@ -168,6 +169,29 @@ const pointFaults = (dice: Dice, count: number): ReadonlyArray<PointFault> => {
     points.push({ point, nth, kind, ms: delayOf(dice, kind) })
   }
   return points
+}
+
+/** What rarely comes together by chance: an owner that hangs in the middle of a write until it is replaced, and daemons that leave while jobs wait. */
+const extraFaults = (dice: Dice, single: boolean) => {
+  const zombie = !single && dice.chance(0.35)
+  const drains = !single && dice.chance(0.15)
+  const points: ReadonlyArray<PointFault> = zombie
+    ? [
+        {
+          point: dice.pick(["JobStore.finish", "JobStore.finish", "JobStore.claim", "Traces.append", "Traces.append"]),
+          nth: dice.between(1, 12),
+          kind: "freezeBefore",
+          ms: dice.pick([11_200, 12_000, 13_000, 16_000])
+        }
+      ]
+    : []
+  const drain = (): TimedFault => ({
+    atMs: dice.between(500, 9000),
+    kind: "drain",
+    ms: 0,
+    which: dice.between(0, 100)
+  })
+  return { daemonsMin: zombie ? 2 : 1, points, timed: drains ? [drain(), drain()] : [] }
 }
 
 const delayOf = (dice: Dice, kind: FaultKind): number =>

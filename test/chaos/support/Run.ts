@@ -54,7 +54,7 @@ const WARM_UP_MS = 1500
 const HEALING_MS = 240_000
 /** Until a record whose writer died is looked after. */
 const REPAIR_MS = 11 * 60_000
-const CREDITS = [10_000_000, 2500]
+const CREDITS = [10_000_000, 700]
 
 export interface RunOptions {
   readonly checkers: ReadonlyArray<Checker>
@@ -82,6 +82,10 @@ export class Run {
   private readonly scope = Scope.makeUnsafe()
   private readonly outstanding = new Map<JobId, number>()
   private born = 0
+  /** Effects that come late, and are not there yet. */
+  private underWay = 0
+  /** Daemons that are no more. */
+  private ends = 0
   private sharedStores: Shared | null = null
 
   constructor(plan: Plan, options: RunOptions) {
@@ -103,7 +107,7 @@ export class Run {
   }
 
   get scene(): Scene {
-    const { history, shared, outstanding, sim, crossings } = this
+    const { history, shared, outstanding, sim, crossings, plan } = this
     return {
       history,
       state: shared.state,
@@ -111,6 +115,8 @@ export class Run {
       live: shared.live,
       now: () => sim.now,
       outstanding: (jobId) => outstanding.get(jobId) ?? 0,
+      mayForget: () => this.ends > 0 && crossings.hit.some((fault) => FORGETFUL.some((part) => fault.startsWith(part))),
+      prefetch: plan.prefetch,
       isGentle: () => isGentle(history.crashes, crossings.hit),
       depths: () => this.daemons.flatMap((daemon) => daemon.depths())
     }
@@ -217,8 +223,13 @@ export class Run {
         this.history.crashes.push(`${id} ${why}`)
         daemon.crash("crashed")
       },
-      later: (ms: number, effect: Effect.Effect<unknown, unknown>) =>
-        void outside.after(ms, () => outside.fork(Effect.exit(effect), Context.empty()))
+      later: (ms: number, effect: Effect.Effect<unknown, unknown>) => {
+        this.underWay += 1
+        outside.after(ms, () => {
+          this.underWay -= 1
+          outside.fork(Effect.exit(effect), Context.empty())
+        })
+      }
     }
     const daemon = new ChaosDaemon(
       {
@@ -243,6 +254,7 @@ export class Run {
 
   private onEnded(daemon: ChaosDaemon, how: string): void {
     this.trace(`${daemon.id} ${how}`)
+    this.ends += 1
     this.daemons.splice(this.daemons.indexOf(daemon), 1)
     this.outside.after(this.dice.pick([50, 500, 2500]), () => this.spawn())
   }
@@ -339,6 +351,7 @@ export class Run {
     const open = [...state.jobs.values()].filter(({ row }) => !isTerminal(row.state))
     for (const { row } of open) left.push(`${row.job.id} is ${row.state}`)
     if (this.clients.some((client) => !client.isDone)) left.push("a client waits")
+    if (this.underWay > 0) left.push("something comes late")
     if (left.length > 0) return left
     if (state.outbox.size > 0) left.push(`${state.outbox.size} messages are unsent`)
     for (const agent of this.agents) for (const key of agent.held.keys()) left.push(`${agent.nodeId} holds ${key}`)
@@ -365,6 +378,7 @@ const rulesOf = ({ graceMs }: Plan) => ({
   cooldownMaxMs: 5000
 })
 
+const FORGETFUL = ["clock tracesOut", "clock recordsOut", "Traces."]
 const HARSH = ["Leases.", "clock freeze", "clock drain", "clock live", "clock everything", "freeze", "late"]
 
 const isGentle = (crashes: ReadonlyArray<string>, hit: ReadonlyArray<string>) =>

@@ -1,0 +1,80 @@
+/**
+ * The README's commands, run as they stand there, in its order and in one folder, against a daemon as `npm start` starts it. Only the addresses
+ * lead elsewhere, because the ports of the text may be taken; what installs or starts anew is not run.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { readFileSync, symlinkSync, writeFileSync } from "node:fs"
+import { delimiter, dirname, join } from "node:path"
+import { startDaemon } from "../support/Daemon.ts"
+import * as FakeRuntime from "../support/FakeRuntime.ts"
+import { activeNode, allActive } from "../support/Nodes.ts"
+import { ROOT, run, temporaryFolder } from "../support/Process.ts"
+import { answerTo, chatBody } from "../support/Texts.ts"
+
+const NODES = ["swift", "steady", "flaky"]
+const PUBLIC = "127.0.0.1:8400"
+const CONTROL = "127.0.0.1:8401"
+const RUNTIME = "127.0.0.1:11434"
+
+const blocks = [...readFileSync(join(ROOT, "README.md"), "utf8").matchAll(/```sh\n([^]*?)```/g)]
+  .map(([, text = ""]) => text)
+  .filter((text) => !/\bnpm (ci|install|start|test)\b/.test(text))
+
+/** Where the commands run: what a clone has, and a daemon's data. */
+const aClone = (): string => {
+  const folder = temporaryFolder()
+  for (const name of ["node_modules", "package.json", "bin", "src"]) symlinkSync(join(ROOT, name), join(folder, name))
+  return folder
+}
+
+const hostOf = (url: string) => new URL(url).host
+
+describe("the README", () => {
+  it("shows commands that work as they are", async () => {
+    const folder = aClone()
+    const daemon = await startDaemon({ data: join(folder, "data"), nodes: NODES })
+    await allActive(daemon, NODES)
+    const runtime = await FakeRuntime.start()
+    const addresses = [
+      [PUBLIC, hostOf(daemon.url)],
+      [CONTROL, hostOf(daemon.controlUrl)],
+      [RUNTIME, hostOf(runtime.baseUrl)]
+    ]
+    writeFileSync(join(folder, ".curlrc"), addresses.map(([from, to]) => `connect-to = "${from}:${to}"\n`).join(""))
+    const env = {
+      PATH: `${dirname(process.execPath)}${delimiter}${process.env["PATH"] ?? ""}`,
+      CURL_HOME: folder,
+      NODE_OPTIONS: `--import ${join(ROOT, "test/support/redirect.js")}`,
+      REDIRECTS: addresses.map(([from, to]) => `${from}=${to}`).join(","),
+      RESULTITY_CONTROL_URL: daemon.controlUrl,
+      RESULTITY_NODE_DAEMON: daemon.url,
+      RESULTITY_NODE_KEY: join(folder, "node.key"),
+      RESULTITY_NODE_NAME: "joined"
+    }
+    assert.isAtLeast(blocks.length, 4)
+    const said: Array<string> = []
+    for (const block of blocks) {
+      const name = block.split("\n")[0] ?? ""
+      const command = run(name, ["-e", "-o", "pipefail", "-c", block], {
+        command: "bash",
+        cwd: folder,
+        env,
+        group: true
+      })
+      if (block.includes("resultity node ")) {
+        await activeNode(daemon, "joined")
+        // Ctrl-C, as from a terminal.
+        await command.kill("SIGINT")
+        assert.match(command.lines.at(-1) ?? "", /node 0x\w+ left$/)
+      } else {
+        const { code } = await command.exited
+        assert.strictEqual(code, 0, `${block}\n${command.lines.join("\n")}`)
+      }
+      said.push(command.lines.join("\n"))
+    }
+    await runtime.close()
+    const { text } = answerTo(chatBody("Hello!"))
+    assert.include(said[0], "data: [DONE]")
+    assert.isTrue(said.some((output) => output.split("\n").includes(text)))
+  })
+})
