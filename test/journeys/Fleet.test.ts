@@ -19,7 +19,9 @@ import { beginReading, readOn, type Reading } from "../support/Reader.ts"
 import { answerTo, type ChatBody, chatBody } from "../support/Texts.ts"
 import { until } from "../support/Until.ts"
 
+/** Two seconds of talk, so that what a test does in the middle is in the middle. */
 const LONG = { min_tokens: 200 }
+const SLOW = { character: { tokensPerSecond: 100 } }
 
 /** A job that is read by events; `middle` resolves when it has said so many pieces. */
 const follow = async (daemon: Daemon, body: ChatBody, pieces = 10, headers: Record<string, string> = {}) => {
@@ -58,13 +60,15 @@ describe("a fleet", () => {
 
   it("moves a job to another node when its node is killed, from the text that was said", async () => {
     const daemon = await startDaemon()
-    const first = startNode(daemon.nodesUrl, { name: "first" })
+    const first = startNode(daemon.nodesUrl, { name: "first", ...SLOW })
+    startNode(daemon.nodesUrl, { name: "second", ...SLOW })
     await activeNode(daemon, "first")
+    const { nodeId } = await activeNode(daemon, "second")
+    await order(daemon, `/control/nodes/${nodeId}/maintenance`)
     const body = chatBody("Whatever happens.", LONG)
     const { jobId, reading, middle, done } = await follow(daemon, body)
     await middle
-    startNode(daemon.nodesUrl, { name: "second" })
-    await activeNode(daemon, "second")
+    await order(daemon, `/control/nodes/${nodeId}/reinstate`)
     await first.kill("SIGKILL")
     assert.strictEqual((await done).state, "completed")
     checkText(reading, body)
@@ -85,7 +89,7 @@ describe("a fleet", () => {
 
   it("gives a paused node nothing new, lets a draining one finish, and moves what a frozen one runs", async () => {
     const daemon = await startDaemon()
-    for (const name of ["one", "two"]) startNode(daemon.nodesUrl, { name })
+    for (const name of ["one", "two"]) startNode(daemon.nodesUrl, { name, ...SLOW })
     const one = await activeNode(daemon, "one")
     const two = await activeNode(daemon, "two")
     const nodeOf = (jobId: string) => lastNode(daemon, jobId)
@@ -126,7 +130,7 @@ describe("a fleet", () => {
 
   it("tells the node when a job is cancelled or its stream is dropped, and only what was produced is paid", async () => {
     const daemon = await startDaemon()
-    startNode(daemon.nodesUrl, { name: "only" })
+    startNode(daemon.nodesUrl, { name: "only", ...SLOW })
     const { nodeId } = await activeNode(daemon, "only")
     const free = () =>
       until("the slot to be free", async () => (await nodeLines(daemon)).every(({ leased }) => leased === 0))

@@ -23,6 +23,7 @@ interface Held {
 
 export class Faults {
   private readonly out = new Set<string>()
+  private readonly bugs = new Set<string>()
   private readonly holds = new Map<string, Held>()
   /** Calls so far, by `Contract.method`. */
   readonly calls = new Map<string, number>()
@@ -31,6 +32,11 @@ export class Faults {
   /** `JobStore`, or one method of it: `JobStore.claim`. */
   fail(...keys: ReadonlyArray<string>): void {
     for (const key of keys) this.out.add(key)
+  }
+
+  /** The method has a bug: each call is a defect. */
+  breakDown(key: string): void {
+    this.bugs.add(key)
   }
 
   heal(...keys: ReadonlyArray<string>): void {
@@ -75,6 +81,7 @@ export class Faults {
       if (this.cut || this.out.has(contract) || this.out.has(key)) {
         return Effect.fail(new Outage({ of: contract, during: method, cause: "by order" }))
       }
+      if (this.bugs.has(key)) return Effect.die(new Error(`${key} is broken by order`))
       const held = this.holds.get(key)
       if (held === undefined) return call
       const wait = Effect.suspend(() => {

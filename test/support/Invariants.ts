@@ -55,13 +55,21 @@ export const allJobs = async (daemon: Daemon, query = ""): Promise<ReadonlyArray
   return found
 }
 
+const namespaceIds = async (daemon: Daemon): Promise<ReadonlyArray<string>> => {
+  const { data } = await look<{ data: ReadonlyArray<{ id: string }> }>(daemon, "/control/namespaces")
+  return data.map(({ id }) => id)
+}
+
 /** Waits until no job is on its way any more. */
 export const allEnded = (daemon: Daemon, withinMs?: number): Promise<boolean> =>
   until(
     "all jobs to end",
     async () => {
-      const open = [...(await allJobs(daemon, "&status=queued")), ...(await allJobs(daemon, "&status=active"))]
-      return open.length === 0
+      for (const id of await namespaceIds(daemon)) {
+        const { openJobs } = await look<{ openJobs: number }>(daemon, `/control/namespaces/${id}`)
+        if (openJobs > 0) return false
+      }
+      return true
     },
     withinMs
   )
@@ -70,9 +78,8 @@ export const allEnded = (daemon: Daemon, withinMs?: number): Promise<boolean> =>
 export const findings = async (daemon: Daemon): Promise<ReadonlyArray<string>> => {
   const jobs: Array<ControlJob> = []
   for (const { jobId } of await allJobs(daemon)) jobs.push(await controlJob(daemon, jobId))
-  const { data: namespaces } = await look<{ data: ReadonlyArray<{ id: string }> }>(daemon, "/control/namespaces")
   const money: Array<string> = []
-  for (const { id } of namespaces) money.push(...(await moneyFindings(daemon, id, jobs)))
+  for (const id of await namespaceIds(daemon)) money.push(...(await moneyFindings(daemon, id, jobs)))
   return [...jobs.flatMap(jobFindings), ...money]
 }
 

@@ -1,8 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { Root } from "../../../src/actors/Root.ts"
-import { DISPATCHER } from "../../../src/schemas/Address.ts"
-import type { JobId } from "../../../src/schemas/Ids.ts"
+import type { DispatchMessage } from "../../../src/actors/dispatch/DispatchMessages.ts"
+import { Registry } from "../../../src/kernel/Registry.ts"
+import { DISPATCHER, jobAddress } from "../../../src/schemas/Address.ts"
+import { JobId, type NodeId } from "../../../src/schemas/Ids.ts"
 import { defaultRules } from "../../../src/schemas/Namespace.ts"
 import type { MemoryAgent } from "../../support/MemoryAgent.ts"
 import { World } from "../../support/World.ts"
@@ -138,6 +140,45 @@ describe("Dispatcher", () => {
       const { job } = yield* world.submit(daemon, caller, waits)
       yield* world.untilOver(job.id, 2000)
       assert.strictEqual(world.row(job.id).state, "completed")
+    })
+  )
+
+  it.effect("takes a slot back, when its job stopped wanting it while the answer was on its way", () =>
+    Effect.gen(function* () {
+      const world = yield* World.make()
+      const daemon = yield* world.daemon()
+      const agent = yield* world.agent(daemon)
+      const caller = yield* world.caller(daemon)
+      const { job: like } = yield* world.submit(daemon, caller)
+      yield* world.untilOver(like.id, 2000)
+      const job = { ...like, id: JobId.make("job_deaf") }
+      const wanting = {
+        job,
+        namespaceId: job.namespaceId,
+        weight: 1,
+        attempt: 1,
+        mustContinue: false,
+        tried: new Set<NodeId>(),
+        leaseMs: 60_000
+      }
+      const dispatcher = yield* daemon.use(
+        Effect.gen(function* () {
+          yield* (yield* Root).start({
+            address: jobAddress(job.id),
+            kind: "deaf",
+            behavior: { init: () => Effect.never, receive: () => Effect.void },
+            restart: "temporary"
+          })
+          return (yield* Registry).find<DispatchMessage>(DISPATCHER)
+        })
+      )
+      assert.strictEqual(dispatcher._tag, "Some")
+      const tell = (message: DispatchMessage) => dispatcher._tag === "Some" && dispatcher.value.tellUnsafe(message)
+
+      tell({ _tag: "Want", wanting })
+      yield* world.until("leased", () => world.presence(agent)?.leased === 1)
+      tell({ _tag: "Forget", jobId: job.id })
+      yield* world.until("given back", () => world.presence(agent)?.leased === 0)
     })
   )
 })
