@@ -11,7 +11,7 @@ import { agents as startAgents, runtime as startRuntime } from "./support/Fleet.
 const WARM = 300
 const SAMPLES = 400
 const TOKENS = 16
-const SILENCE_MAX_MS = 20_000
+const ANSWER_MAX_MS = 10_000
 
 interface Target {
   readonly port: number
@@ -33,6 +33,12 @@ const firstContent = ({ port, headers }: Target): Promise<number> =>
   new Promise((resolve, reject) => {
     const from = performance.now()
     let first: number | undefined
+    let jobId: string | string[] | undefined
+    // Not a silence: a stream that waits says that it is alive.
+    const timer = setTimeout(() => {
+      const what = jobId === undefined ? "no answer" : `no content from ${jobId}`
+      asked.destroy(new Error(`${what} within ${ANSWER_MAX_MS} ms`))
+    }, ANSWER_MAX_MS)
     const asked = request(
       {
         port,
@@ -44,19 +50,21 @@ const firstContent = ({ port, headers }: Target): Promise<number> =>
       },
       (response) => {
         let text = ""
+        jobId = response.headers["x-job-id"]
         response.setEncoding("utf8")
         response.on("data", (chunk: string) => {
           if (first !== undefined) return
           text += chunk
           if (HAS_CONTENT.test(text)) first = performance.now() - from
         })
-        response.on("end", () =>
-          first === undefined ? reject(new Error(`${response.statusCode}: ${text}`)) : resolve(first)
-        )
+        response.on("end", () => {
+          clearTimeout(timer)
+          if (first === undefined) reject(new Error(`${response.statusCode}: ${text}`))
+          else resolve(first)
+        })
         response.on("error", reject)
       }
     )
-    asked.setTimeout(SILENCE_MAX_MS, () => asked.destroy(new Error(`no answer within ${SILENCE_MAX_MS} ms`)))
     asked.on("error", reject)
     asked.end(body)
   })

@@ -51,5 +51,12 @@ const tookS = (performance.now() - from) / 1000
 console.log(
   `${done} runs in ${tookS.toFixed(1)} s, ${broken} with violations; ${steps} steps, ${crashes} crashes, jobs ${JSON.stringify(states)}`
 )
-if (values.coverage) for (const [hit, count] of [...hits].sort()) console.log(`  ${hit}: ${count}`)
+if (values.coverage) {
+  const points = new Map<string, Array<string>>()
+  for (const [hit, count] of [...hits].sort()) {
+    const [point = "", kind = ""] = hit.split(" ")
+    points.set(point, [...(points.get(point) ?? []), `${kind} ${count}`])
+  }
+  for (const [point, kinds] of points) console.log(`  ${point.padEnd(24)} ${kinds.join(", ")}`)
+}
 process.exitCode = broken > 0 ? 1 : 0

@@ -86,6 +86,7 @@ const behavior = (house: SweepHouse, options: Options): Behavior<SweeperMessage,
 const receive = (state: SweeperState, message: SweeperMessage): Effect.Effect<void> => {
   switch (message._tag) {
     case "Elected":
+      if (state.leads) return Effect.void
       state.leads = true
       state.epoch = null
       return sweepSoon(state, 0)
@@ -117,8 +118,9 @@ const standForElection = (house: SweepHouse, { name }: Options, self: ActorConte
         let held: Delivery | null = null
         while (true) {
           for (const delivery of yield* consumer.take) {
-            if (held === null) self.self.tellUnsafe({ _tag: "Elected" })
-            else yield* held.ack
+            // Also who led before and was overtaken leads again while the broker keeps him first: nobody else would.
+            self.self.tellUnsafe({ _tag: "Elected" })
+            if (held !== null) yield* held.ack
             held = delivery
           }
         }

@@ -73,7 +73,8 @@ const recordProblems = (jobId: JobId, { state, records }: Scene): ReadonlyArray<
   const say = (what: string) => void found.push(`${jobId} (${row.state}, ${row.errorCode}): ${what}`)
   for (const [at, { seq }] of trace.entries()) if (seq !== at + 1) say(`the trace has ${seq} at ${at + 1}`)
   if (record === undefined) {
-    if (row.errorCode !== "record_missing" && row.errorCode !== "record_unavailable") say("there is no record")
+    // Of a job that never ran, whose document never came, there is nothing to keep.
+    if (row.attempt > 0 && row.errorCode !== "record_missing") say("there is no record")
     return found
   }
   if (record.completeness === "open") say("its record is still open")

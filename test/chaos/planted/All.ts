@@ -17,7 +17,19 @@ const BARE: ReadonlySet<Plant> = new Set([
   Stores.releaseWithoutMessage
 ])
 
-const FROM: ReadonlyMap<Plant, number> = new Map()
+/** For those that the first seeds do not show. */
+const FROM: ReadonlyMap<Plant, number> = new Map([
+  [Stores.noEpochInFinish, 79],
+  [Stores.noOwnerInClaim, 55],
+  [Stores.publishBesideCommit, 10],
+  [Stores.sentBeforeConfirm, 10],
+  [Stores.settleTwice, 12],
+  [Road.ackOnError, 14],
+  [Road.claimNotKept, 29],
+  [Road.lateTokenTwice, 22],
+  [Road.noTraceFence, 17],
+  [Road.prefetchIgnored, 14]
+])
 
 export const PLANTED: ReadonlyArray<Planted> = [...Object.values(Stores), ...Object.values(Road)].map((plant) => ({
   plant,

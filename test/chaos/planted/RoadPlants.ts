@@ -29,9 +29,11 @@ export const ackBeforeClaim = withDeliveries("acknowledge before the claim", (de
     : Effect.succeed(delivery)
 )
 
-/** Whatever goes wrong, it is done with: what should go back is gone. */
-export const ackOnError = withDeliveries("acknowledge on error", (delivery) =>
-  Effect.succeed(isJob(delivery) ? { ...delivery, nack: delivery.ack } : delivery)
+/** What comes back went wrong before, so it is done with. */
+export const ackOnError = withDeliveries("acknowledge what came back", (delivery) =>
+  isJob(delivery) && delivery.redelivered
+    ? Effect.as(delivery.ack, { ...delivery, ack: Effect.void, nack: Effect.void })
+    : Effect.succeed(delivery)
 )
 
 /** A consumer that is given more than it asked for. */

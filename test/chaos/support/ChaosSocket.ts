@@ -83,7 +83,7 @@ const receiving = (house: SocketHouse, socket: AgentSocket): AgentSocket["receiv
           came.push(text)
           break
         case "slowBefore":
-          yield* Effect.sleep(fault.ms)
+          yield* process.pause(fault.ms)
           break
         case "swap":
           swapped = text

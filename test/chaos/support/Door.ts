@@ -71,9 +71,9 @@ const suffer = (house: DoorHouse, point: string, { kind, ms, nth }: PointFault, 
       house.later(ms, call)
       return outage
     case "slowBefore":
-      return Effect.andThen(Effect.sleep(ms), call)
+      return Effect.andThen(process.pause(ms), call)
     case "slowAfter":
-      return Effect.tap(call, () => Effect.sleep(ms))
+      return Effect.tap(call, () => process.pause(ms))
     case "repeat":
       return Effect.tap(call, () => Effect.ignore(call))
     case "crashBefore":

@@ -151,6 +151,11 @@ export class Process {
     return () => void (timer.cancelled = true)
   }
 
+  /** So much virtual time goes by. */
+  pause(ms: number): Effect.Effect<void> {
+    return Effect.callback<void>((resume) => Effect.sync(this.after(ms, () => resume(Effect.void))))
+  }
+
   kill(): void {
     this.dead = true
     this.tasks = []
