@@ -260,7 +260,7 @@ const nodeLost = (machine: JobMachine): Step =>
 
 const nodeBack = (machine: JobMachine, nodeId: NodeId): Step =>
   machine.phase === "grace" && machine.nodeId === nodeId
-    ? [{ ...machine, phase: "running" }, [...stopTimers("grace"), timer("idle")]]
+    ? [{ ...machine, phase: "running", adopting: false }, [...stopTimers("grace"), timer("idle")]]
     : stay(machine)
 
 const timerFired = (machine: JobMachine, fired: JobTimer): Step => {
@@ -290,8 +290,10 @@ const cancelAsked = (machine: JobMachine, cause: CancelCause): Step =>
   endNow(machine, { state: "cancelled", code: cause }, "cancelled")
 
 /** The attempt brought no result: is there another one, and may it go on from what was sent? */
-const attemptOver = (machine: JobMachine, code: string, fault: Fault): Step => {
+const attemptOver = (machine: JobMachine, code: string, blamed: Fault): Step => {
   const { nodeId } = machine
+  // What our own death cost an attempt is nobody's fault; deaths have a count of their own, in the row.
+  const fault = machine.adopting && isLoss(code) ? "nobody" : blamed
   if (nodeId === null) return stay(machine)
   const faults = fault === "nobody" ? machine.faults : [...machine.faults, { nodeId, code }]
   const next: JobMachine = {

@@ -5,7 +5,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import type { JobView } from "../../src/schemas/openai/JobView.ts"
 import { ask, balance, client, type Daemon, open, startDaemon } from "../support/Daemon.ts"
-import { allEnded, controlJob, findings } from "../support/Invariants.ts"
+import { allEnded, allJobs, controlJob, findings } from "../support/Invariants.ts"
 import { activeNode, allActive, startNode } from "../support/Nodes.ts"
 import { temporaryFolder } from "../support/Process.ts"
 import { beginReading, readOn, type Reading } from "../support/Reader.ts"
@@ -169,6 +169,8 @@ describe("a daemon that is asked to stop", () => {
     assert.deepStrictEqual(await first.exited, { code: 0, signal: null })
     const second = await startDaemon({ data, nodes: ["steady"] })
     await allEnded(second)
+    // What was refused left no job behind.
+    assert.lengthOf(await allJobs(second), 1)
     assert.deepStrictEqual(await findings(second), [])
     await activeNode(second, "steady")
     const answer = await ask(second, "POST", "/v1/chat/completions", { body: chatBody("And now?") })

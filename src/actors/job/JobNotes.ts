@@ -73,6 +73,8 @@ const STATES: Readonly<Record<string, AttemptState>> = {
   idle_timeout: "timed_out",
   execution_timeout: "timed_out",
   deadline: "timed_out",
+  attempt_lost: "fenced",
+  node_lost: "failed",
   cancelled: "fenced"
 }
 
