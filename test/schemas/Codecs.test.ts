@@ -37,13 +37,12 @@ const CODECS: Record<string, Codec> = {
   ...all({ TokenEvent, Refusal })
 }
 
-/** JSON knows no negative zero, and no number of ours means it. A key `__proto__` names no field of ours: decoding drops it, harmlessly. */
+/** JSON knows no negative zero, and no number of ours means it. */
 const withoutNegativeZero = (value: unknown): unknown => {
   if (Object.is(value, -0)) return 0
   if (Array.isArray(value)) return value.map(withoutNegativeZero)
   if (typeof value !== "object" || value === null || value instanceof Error) return value
-  const fields = Object.entries(value).filter(([key]) => key !== "__proto__")
-  return Object.fromEntries(fields.map(([key, inner]) => [key, withoutNegativeZero(inner)]))
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, withoutNegativeZero(inner)]))
 }
 const fieldsOf = (value: unknown): unknown =>
   value instanceof Refusal
