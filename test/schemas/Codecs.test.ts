@@ -16,6 +16,7 @@ import * as NodeProfile from "../../src/schemas/NodeProfile.ts"
 import { Refusal, RefusalCode } from "../../src/schemas/Refusal.ts"
 import { Price, RuntimeSettings, SettingsVersion } from "../../src/schemas/RuntimeSettings.ts"
 import { FinishReason, TokenEvent } from "../../src/schemas/TokenEvent.ts"
+import { withPlainKeys } from "../support/PlainKeys.ts"
 
 type Codec = Schema.Codec<unknown, unknown>
 const codec = <A, I>(schema: Schema.Codec<A, I>): Codec => schema as unknown as Codec
@@ -47,7 +48,7 @@ const withoutNegativeZero = (value: unknown): unknown => {
 const fieldsOf = (value: unknown): unknown =>
   value instanceof Refusal
     ? withoutNegativeZero({ ...value, message: value.message, is: "Refusal" })
-    : withoutNegativeZero(value)
+    : withPlainKeys(withoutNegativeZero(value))
 
 describe("codecs", () => {
   it("the table knows every schema", () => {

@@ -11,6 +11,7 @@ import { IncidentId, JobId, KeyId, NamespaceId, NodeId } from "../../src/schemas
 import type { Incident } from "../../src/schemas/Incident.ts"
 import { JobRecord, type LogEntry, RECORD_VERSION } from "../../src/schemas/JobRecord.ts"
 import { TokenEvent } from "../../src/schemas/TokenEvent.ts"
+import { withPlainKeys } from "./PlainKeys.ts"
 
 let last = 0
 const next = () => `t${(++last).toString(36).padStart(6, "0")}`
@@ -148,23 +149,27 @@ export const arbitraryRecord: Arbitrary.Arbitrary<JobRecord> = Arbitrary.map(
     text: NastyText,
     key: NastyText
   }),
-  ({ record, request, text, key }) => ({
-    ...decodeRecord(throughJson(encodeRecord(record))),
-    jobId: freshJob(),
-    clientTag: text,
-    errorCode: record.errorCode === null ? null : text,
-    truncatedReason: record.truncatedReason === null ? null : text,
-    input: {
-      ...record.input,
-      model: text,
-      request: throughJson([request, { [key]: text, deep: [text, { [text]: request }] }]) as Schema.Json
+  ({ record: generated, request: asked, text, key }) => {
+    const record = withPlainKeys(generated)
+    const request = withPlainKeys(asked)
+    return {
+      ...decodeRecord(throughJson(encodeRecord(record))),
+      jobId: freshJob(),
+      clientTag: text,
+      errorCode: record.errorCode === null ? null : text,
+      truncatedReason: record.truncatedReason === null ? null : text,
+      input: {
+        ...record.input,
+        model: text,
+        request: throughJson([request, { [key]: text, deep: [text, { [text]: request }] }]) as Schema.Json
+      }
     }
-  })
+  }
 )
 
 export const arbitraryPiece: Arbitrary.Arbitrary<TokenEvent> = Arbitrary.map(
   Arbitrary.all({ event: Arbitrary.schema(TokenEvent), text: NastyText }),
-  ({ event, text }) => ({ ...(throughJson(event) as TokenEvent), text })
+  ({ event, text }) => ({ ...(throughJson(withPlainKeys(event)) as TokenEvent), text })
 )
 
 /** What a retention pass would write: the bytes that must not change between two readings. */

@@ -17,7 +17,7 @@ export const I07: Checker = {
       case "JobStore.finish":
         return onGuarded(call.args[0] as Finish | Release, call.result as Guarded, scene)
       case "Traces.append":
-        return call.result === true ? onAppend(call.args[0] as TraceBatch, scene) : null
+        return call.result === true ? onAppend(call.daemon, call.args[0] as TraceBatch, scene) : null
       default:
         return null
     }
@@ -51,9 +51,11 @@ const onGuarded = (asked: Finish | Release, guarded: Guarded, scene: Scene) => {
   return isAlive(scene.state, daemonId as DaemonId) ? null : `${daemonId} wrote ${jobId} and is dead`
 }
 
-const onAppend = ({ jobId, epoch, events }: TraceBatch, { state }: Scene) => {
-  const row = state.jobs.get(jobId)?.row
-  return row !== undefined && events.length > 0 && epoch < row.epoch
-    ? `${jobId}: pieces of epoch ${epoch} were stored at epoch ${row.epoch}`
-    : null
+/** An actor that claims its own job anew goes on with the same pieces: what it still had under way is no other's. */
+const onAppend = (daemon: string, { jobId, epoch, events }: TraceBatch, { state }: Scene) => {
+  const stored = state.jobs.get(jobId)
+  if (stored === undefined || events.length === 0 || epoch >= stored.row.epoch) return null
+  return stored.events.at(-1)?.daemonId === daemon
+    ? null
+    : `${jobId}: pieces of epoch ${epoch} were stored at epoch ${stored.row.epoch}`
 }

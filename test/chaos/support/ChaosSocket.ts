@@ -20,6 +20,7 @@ export const disturbed = (house: SocketHouse, socket: AgentSocket): AgentSocket 
   const { process } = house
   /** What is held up stays in order: everything after it waits too. */
   let delayedUntil = 0
+  let waiting = 0
   const deliver = (text: string, frame: DaemonFrame): boolean => {
     if (!house.hears(frame)) return true
     return socket.send(text)
@@ -44,10 +45,14 @@ export const disturbed = (house: SocketHouse, socket: AgentSocket): AgentSocket 
     }
     const now = house.now()
     if (fault?.kind === "slowBefore") delayedUntil = Math.max(delayedUntil, now) + fault.ms
-    if (delayedUntil <= now) return deliver(text, frame)
+    if (delayedUntil <= now && waiting === 0) return deliver(text, frame)
+    waiting += 1
     house.later(
       delayedUntil - now,
-      Effect.sync(() => void deliver(text, frame))
+      Effect.sync(() => {
+        waiting -= 1
+        deliver(text, frame)
+      })
     )
     return true
   }
