@@ -93,7 +93,7 @@ Exit codes: 0 drained, 1 wrong option, 66 unusable key file, 69 another agent ha
 Examples:
   resultity node --runtime http://127.0.0.1:8000
   resultity node --runtime http://127.0.0.1:11434/v1 --daemon https://daemon.example.com --region eu-west --slots 4
-  resultity node --simulate swift --key /tmp/swift.key --json`
+  resultity node --simulate swift --key ./swift.key --json`
 
 type Raw = Record<string, unknown>
 type Env = Readonly<Record<string, string | undefined>>
