@@ -21,7 +21,10 @@ export interface Driver {
   readonly beat: (id: DaemonId, at: number) => Effect.Effect<boolean, Outage>
   /** An orderly end. */
   readonly leave: (id: DaemonId, at: number) => Effect.Effect<void, Outage>
-  /** Declares dead whoever did not beat since `before`; returns those that died by this call. */
+  /**
+   * Declares dead whoever did not beat since `before`, and whoever is seen to be gone without waiting (a back end that can tell); returns those
+   * that died by this call.
+   */
   readonly bury: (before: number) => Effect.Effect<ReadonlyArray<DaemonId>, Outage>
   readonly list: Effect.Effect<ReadonlyArray<DaemonRow>, Outage>
 }

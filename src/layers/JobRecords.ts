@@ -1,6 +1,6 @@
 /**
  * The one document of each job, complete while it grows. One writer (the job's actor), whole fields at a time, so every write may be
- * repeated. Every read names who asks: a namespace sees its own, an operator says who he is.
+ * repeated; a writer that was replaced is refused by its epoch. Every read names who asks: a namespace sees its own, an operator says who he is.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -17,11 +17,23 @@ export type RecordPatch = Partial<
   Omit<JobRecord, "jobId" | "version" | "namespaceId" | "keyId" | "environment" | "createdAt" | "service">
 >
 
+/** A change of a record by whoever acts for the job under this epoch (0: nobody claimed it yet). */
+export interface Change {
+  readonly jobId: JobId
+  readonly epoch: number
+  readonly patch: RecordPatch
+  /** False: may be lost by a power failure, never by the death of the process. */
+  readonly durable: boolean
+}
+
+/** missing: no such document. stale: a later epoch has changed it already, and nothing was changed. */
+export type Patched = "done" | "missing" | "stale"
+
 export interface Driver {
   /** Afterwards the document exists durably. A second one with its job id changes nothing. */
   readonly open: (record: JobRecord) => Effect.Effect<void, Outage>
-  /** Replaces the named fields; `durable: false` may be lost by a power failure, never by the death of the process. False: no such document. */
-  readonly patch: (jobId: JobId, patch: RecordPatch, durable: boolean) => Effect.Effect<boolean, Outage>
+  /** Replaces the named fields. Afterwards only this epoch and later ones change the document. */
+  readonly patch: (change: Change) => Effect.Effect<Patched, Outage>
   readonly get: (scope: Scope, jobId: JobId) => Effect.Effect<JobRecord | null, Outage>
   /** Removes the document of a submission that was refused after it was written. */
   readonly discard: (jobId: JobId) => Effect.Effect<void, Outage>

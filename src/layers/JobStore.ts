@@ -41,6 +41,11 @@ export interface Claim {
   /** The epoch that the claimer saw; another epoch in the row refuses the claim. */
   readonly epochSeen: number
   readonly failures: number
+  /**
+   * A living owner that it is taken over from, because the attempt's node is connected to the claimer now. Anybody else's row is still refused as
+   * `owned`; the owner finds out by the epoch.
+   */
+  readonly from: DaemonId | null
   /** This claim follows the death of an actor or of the owner. */
   readonly crashed: boolean
   readonly at: number
@@ -96,7 +101,7 @@ export interface Driver {
   readonly admit: (admission: Admission) => Effect.Effect<Admitted, Refusal | Outage>
   /**
    * Afterwards the row is `active`, owned by the claimer, with epoch + 1 and, with a node, attempt + 1. Allowed when the row is
-   * queued, or active with a dead owner, or active and owned by the claimer itself, and only with the epoch that it saw.
+   * queued, or active with a dead owner, or active and owned by the claimer itself or by `from`, and only with the epoch that it saw.
    */
   readonly claim: (claim: Claim) => Effect.Effect<Claimed, Outage>
   /** Afterwards the row is `queued` without owner and published again. Only from `active` with this owner and epoch. */

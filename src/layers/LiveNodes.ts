@@ -32,9 +32,12 @@ export interface LiveModel {
 }
 
 export interface Driver {
-  /** Afterwards the node is known under this session until `expiresAt`. A newer session replaces an older one; leases of the node stay. */
-  readonly announce: (presence: Omit<NodePresence, "leased">, expiresAt: number) => Effect.Effect<void, Outage>
-  /** False when this session is not the announced one (lost, expired or superseded): announce again. */
+  /**
+   * Afterwards the node is known under this session until `expiresAt`; leases of the node stay. False, and nothing changed, when a later session
+   * (a higher generation, wherever it was opened) is known: this one is over.
+   */
+  readonly announce: (presence: Omit<NodePresence, "leased">, expiresAt: number) => Effect.Effect<boolean, Outage>
+  /** False when this session is not the announced one (lost, expired or superseded): announce again, which tells which. */
   readonly refresh: (
     nodeId: NodeId,
     sessionId: SessionId,

@@ -28,7 +28,7 @@ export interface Registration {
 }
 
 export interface Driver {
-  /** The node with this profile and the restrictions that still hold at `at`. A known node keeps its life cycle and its first date. */
+  /** The node with this profile and the restrictions that still hold at `at`. A known node keeps its life cycle and its first date; its generation grows. */
   readonly register: (registration: Registration) => Effect.Effect<NodeRow, Outage>
   readonly get: (nodeId: NodeId, now: number) => Effect.Effect<NodeRow | null, Outage>
   /** By id. */

@@ -3,8 +3,9 @@
  * anything, and never text of a request: losing every envelope loses nothing.
  */
 import * as Schema from "effect/Schema"
-import { EnvelopeId, JobId, NamespaceId, NodeId } from "./Ids.ts"
+import { DaemonId, EnvelopeId, JobId, LeaseToken, NamespaceId, NodeId } from "./Ids.ts"
 import { CancelCause } from "./JobMoment.ts"
+import { Decision } from "./NodeProfile.ts"
 
 export const ENVELOPE_VERSION = 1
 
@@ -13,12 +14,28 @@ export const Message = Schema.TaggedUnion({
   JobQueued: { jobId: JobId, namespaceId: NamespaceId },
   /** A lane was opened: daemons consume it from now on. */
   LaneOpened: { lane: Schema.String },
+  /** To the daemon of the chosen node: act for the job, with the slot that is leased for it. */
+  TakeJob: { jobId: JobId, namespaceId: NamespaceId, nodeId: NodeId, lease: LeaseToken, decision: Decision },
+  /** Its answer: the row is claimed over there (true), or the job is still the sender's (false). */
+  JobTaken: { jobId: JobId, taken: Schema.Boolean },
+  /** To the daemon with the job's actor: readers of the job are at that daemon. */
+  FollowJob: { jobId: JobId, by: DaemonId },
   /** To the daemon with the job's actor. */
   CancelJob: { jobId: JobId, cause: CancelCause },
+  /** To the daemon that had the job's actor: somebody else claimed it. */
+  JobMoved: { jobId: JobId },
   /** A job reached its end (topic). */
   JobFinished: { jobId: JobId, state: Schema.String },
+  /** A node opened a session somewhere: older ones of it are over (topic). */
+  NodeConnected: { nodeId: NodeId, by: DaemonId, generation: Schema.Int },
   /** A node's restrictions changed (topic). */
   NodeRestricted: { nodeId: NodeId },
+  /** To the daemon with the node's session: finish what runs, take nothing new. */
+  DrainNode: { nodeId: NodeId },
+  /** To the leader of a sweeper: sweep now. */
+  Sweep: { sweeper: Schema.String, dryRun: Schema.Boolean },
+  /** Answer to a call: what came of it, or the refusal. */
+  Answered: { call: EnvelopeId, outcome: Schema.Json, refusal: Schema.NullOr(Schema.Json) },
   /** Lead the sweep: delivered to one daemon at a time. */
   Lead: { sweeper: Schema.String }
 })

@@ -65,6 +65,8 @@ export interface NodeRow {
   readonly environment: Environment
   readonly profile: NodeProfile
   readonly lifecycle: NodeLifecycle
+  /** Grows by one with each registration, so that of two sessions the later is known on every daemon. */
+  readonly generation: number
   readonly registeredAt: number
   readonly lastSeenAt: number
   readonly restrictions: ReadonlyArray<Restriction>
@@ -85,6 +87,8 @@ export interface NodePresence {
   readonly environment: Environment
   readonly daemonId: DaemonId
   readonly sessionId: SessionId
+  /** Of the registration that opened the session. */
+  readonly generation: number
   readonly lifecycle: NodeLifecycle
   readonly restrictions: ReadonlyArray<RestrictionKind>
   readonly healthy: boolean

@@ -1,0 +1,77 @@
+/**
+ * Group commit for back ends that speak to a server: what arrives while a batch is on its way leaves together as the next one, so batches grow with
+ * the load and a lone call never waits for company. Each caller learns its own outcome; a batch that fails as a whole fails as an Outage for each.
+ */
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Scope from "effect/Scope"
+import { Outage } from "./Outage.ts"
+
+export interface BatchOptions<Item, Result, Error> {
+  /** The contract and method, for the Outage of a caller that found no room. */
+  readonly of: string
+  readonly during: string
+  /** Items of one batch. */
+  readonly batchMax: number
+  /** Batches on their way at once. More than one gives up the order between them. */
+  readonly atOnce: number
+  /** Items that may wait; one more is refused as an Outage, because memory is no place for a backlog. */
+  readonly waitingMax: number
+  /** One outcome for each item, in order. Must not fail for the fault of one item. */
+  readonly run: (items: ReadonlyArray<Item>) => Effect.Effect<ReadonlyArray<Exit.Exit<Result, Error>>, Outage>
+}
+
+interface Waiting<Item, Result, Error> {
+  readonly item: Item
+  readonly done: Deferred.Deferred<Result, Error | Outage>
+}
+
+/** A function that behaves like a single call and is carried out in batches. Its batches end with the scope. */
+export const make = <Item, Result, Error = never>(
+  options: BatchOptions<Item, Result, Error>
+): Effect.Effect<(item: Item) => Effect.Effect<Result, Error | Outage>, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const scope = yield* Effect.scope
+    let waiting: Array<Waiting<Item, Result, Error>> = []
+    let underWay = 0
+
+    const carryOut = (batch: ReadonlyArray<Waiting<Item, Result, Error>>) =>
+      Effect.gen(function* () {
+        const exit = yield* Effect.exit(options.run(batch.map(({ item }) => item)))
+        batch.forEach(({ done }, index) => Deferred.doneUnsafe(done, outcomeOf(exit, index)))
+      })
+
+    /** The next batch starts with what came meanwhile; an idle batcher holds no fiber. */
+    const drain: Effect.Effect<void> = Effect.gen(function* () {
+      while (waiting.length > 0) {
+        const batch = waiting.slice(0, options.batchMax)
+        waiting = waiting.slice(options.batchMax)
+        yield* carryOut(batch)
+      }
+    }).pipe(Effect.ensuring(Effect.sync(() => void (underWay -= 1))))
+
+    return (item) =>
+      Effect.suspend(() => {
+        if (waiting.length >= options.waitingMax) return Effect.fail(noRoom(options))
+        const done = Deferred.makeUnsafe<Result, Error | Outage>()
+        waiting.push({ item, done })
+        if (underWay >= options.atOnce) return Deferred.await(done)
+        underWay += 1
+        // After a turn of the scheduler, so that calls of one burst leave in one batch.
+        return Effect.andThen(Effect.forkIn(Effect.andThen(Effect.yieldNow, drain), scope), Deferred.await(done))
+      })
+  })
+
+const outcomeOf = <Result, Error>(
+  exit: Exit.Exit<ReadonlyArray<Exit.Exit<Result, Error>>, Outage>,
+  index: number
+): Exit.Exit<Result, Error | Outage> => {
+  if (Exit.isFailure(exit)) return Exit.failCause(exit.cause)
+  return (
+    exit.value[index] ?? Exit.die(new Error(`a batch of more than ${index} items has no outcome for item ${index}`))
+  )
+}
+
+const noRoom = ({ of, during, waitingMax }: { of: string; during: string; waitingMax: number }) =>
+  new Outage({ of, during, cause: new Error(`${waitingMax} calls wait already`) })
