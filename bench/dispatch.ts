@@ -28,6 +28,7 @@ const announceFleet = Effect.fnUntraced(function* (size: number, now: number) {
         nodeId: NodeId.make(`0x${i.toString(16).padStart(40, "0")}`),
         environment: "testnet",
         daemonId: DaemonId.make("daemon_bench"),
+        generation: 1,
         sessionId: SessionId.make("session_bench"),
         lifecycle: "active",
         restrictions: [],

@@ -83,7 +83,7 @@ const oneJob = Effect.fnUntraced(function* (namespaceId: NamespaceId, daemonId: 
   const job = jobOf(jobId, namespaceId)
   const queued = yield* envelope({ _tag: "JobQueued", jobId, namespaceId })
   yield* store.admit({ job, envelope: queued, idempotency: null, openJobsMax: 100_000 })
-  yield* store.claim({ jobId, daemonId, nodeId, epochSeen: 0, failures: 0, crashed: false, at: AT + 5 })
+  yield* store.claim({ jobId, daemonId, nodeId, epochSeen: 0, failures: 0, from: null, crashed: false, at: AT + 5 })
   const finished = yield* envelope({ _tag: "JobFinished", jobId, state: "completed" })
   const outcome = { state: "completed", charge: Credits.make(1_000n), code: null, nodeId } as const
   const usage = { promptTokens: 100, outputTokens: 300 }

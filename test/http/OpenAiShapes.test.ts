@@ -266,6 +266,7 @@ it.effect("Models are those that the live fleet of the key's environment serves"
         nodeId: aNodeId(),
         environment: "testnet",
         daemonId: aDaemonId(),
+        generation: 1,
         sessionId: SessionId.make(`session_${unique()}`),
         lifecycle: "active",
         restrictions: [],

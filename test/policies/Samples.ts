@@ -20,6 +20,7 @@ export const presence = (more: Partial<NodePresence> = {}): NodePresence => ({
   nodeId: nodeId(1),
   environment: "testnet",
   daemonId: "daemon_a" as DaemonId,
+  generation: 1,
   sessionId: "session_a" as SessionId,
   lifecycle: "active",
   restrictions: [],

@@ -128,6 +128,7 @@ export const aClaim = (row: JobRow, daemonId: DaemonId, over: Partial<Claim> = {
   nodeId: aNodeId(),
   epochSeen: row.epoch,
   failures: row.failures,
+  from: null,
   crashed: false,
   at: row.runAt + SECOND,
   ...over

@@ -3,7 +3,7 @@
  * stretch of time of its own, so suites may share one store and an operator's view may be asked for exactly.
  */
 import { Arbitrary, Schema } from "effect"
-import type { Scope } from "../../src/layers/JobRecords.ts"
+import type { Change, RecordPatch, Scope } from "../../src/layers/JobRecords.ts"
 import type { ArchivedJob } from "../../src/layers/RecordRetention.ts"
 import { SegmentId } from "../../src/schemas/Archive.ts"
 import { canonicalJson } from "../../src/schemas/CanonicalJson.ts"
@@ -175,3 +175,11 @@ export const arbitraryPiece: Arbitrary.Arbitrary<TokenEvent> = Arbitrary.map(
 /** What a retention pass would write: the bytes that must not change between two readings. */
 export const archiveLine = ({ record, traces, logs }: ArchivedJob): string =>
   canonicalJson({ record: encodeRecord(record), traces, logs } as unknown as Schema.Json)
+
+/** What the actor of a job asks for; epoch 0 is nobody's. */
+export const aChange = (jobId: JobId, patch: RecordPatch, durable: boolean, epoch = 0): Change => ({
+  jobId,
+  epoch,
+  patch,
+  durable
+})

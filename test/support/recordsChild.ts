@@ -10,7 +10,7 @@ import { Logs } from "../../src/layers/Logs.ts"
 import * as SqliteClient from "../../src/layers/sqlite/SqliteClient.ts"
 import * as SqliteRecords from "../../src/layers/sqlite/SqliteRecords.ts"
 import { Traces } from "../../src/layers/Traces.ts"
-import { aLogEntry, anIncident, anOutput, aRecord, pieces } from "./recordFactories.ts"
+import { aChange, aLogEntry, anIncident, anOutput, aRecord, pieces } from "./recordFactories.ts"
 
 const BLOB = "segments/blob"
 const BLOB_BYTES = 4_000_000
@@ -19,7 +19,7 @@ const records = Effect.gen(function* () {
   const record = aRecord()
   const { jobId, namespaceId } = record
   yield* (yield* JobRecords).open(record)
-  yield* (yield* JobRecords).patch(jobId, { state: "completed", finishedAt: 5, output: anOutput(1, 2) }, false)
+  yield* (yield* JobRecords).patch(aChange(jobId, { state: "completed", finishedAt: 5, output: anOutput(1, 2) }, false))
   yield* (yield* Traces).fence(jobId, 1)
   yield* (yield* Traces).append({ jobId, epoch: 1, attempt: 1, events: pieces(1, 3) })
   yield* (yield* Logs).append([aLogEntry(namespaceId, { jobId })])

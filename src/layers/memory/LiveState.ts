@@ -41,8 +41,9 @@ export class LiveState {
     this.listener = listener
   }
 
-  announce(presence: Omit<NodePresence, "leased">, expiresAt: number): void {
+  announce(presence: Omit<NodePresence, "leased">, expiresAt: number): boolean {
     const before = this.nodes.get(presence.nodeId)
+    if (before !== undefined && before.presence.generation > presence.generation) return false
     if (before !== undefined) this.removeNode(before)
     const node = new NodeEntry(presence, this.holderOf(presence.nodeId))
     node.holder.node = node
@@ -50,6 +51,7 @@ export class LiveState {
     this.enterModels(node)
     this.expire(node, expiresAt)
     this.wake(node)
+    return true
   }
 
   refresh(nodeId: NodeId, sessionId: SessionId, change: PresenceChange, expiresAt: number): boolean {

@@ -7,14 +7,16 @@ import { byText, MemoryRecords, sees, type State } from "./MemoryRecords.ts"
 const driver = (state: State): JobRecords.Driver => ({
   open: (record) =>
     Effect.sync(() => {
-      if (!state.records.has(record.jobId)) state.records.set(record.jobId, { record, mark: null })
+      if (!state.records.has(record.jobId)) state.records.set(record.jobId, { record, epoch: 0, mark: null })
     }),
-  patch: (jobId, patch) =>
+  patch: ({ jobId, epoch, patch }) =>
     Effect.sync(() => {
       const stored = state.records.get(jobId)
-      if (stored === undefined || stored.mark !== null) return false
+      if (stored === undefined || stored.mark !== null) return "missing"
+      if (epoch < stored.epoch) return "stale"
+      stored.epoch = epoch
       stored.record = { ...stored.record, ...patch }
-      return true
+      return "done"
     }),
   get: (scope, jobId) =>
     Effect.sync(() => {

@@ -111,7 +111,8 @@ const claim = (state: State, asked: Claim): Claimed => {
 const objectionToClaim = (state: State, asked: Claim, row: JobRow): "ended" | "owned" | "dead" | "epoch" | null => {
   if (isTerminal(row.state)) return "ended"
   if (!isAlive(state, asked.daemonId)) return "dead"
-  if (row.owner !== null && row.owner !== asked.daemonId && isAlive(state, row.owner)) return "owned"
+  const givesWay = row.owner === null || row.owner === asked.daemonId || row.owner === asked.from
+  if (!givesWay && isAlive(state, row.owner)) return "owned"
   return row.epoch === asked.epochSeen ? null : "epoch"
 }
 

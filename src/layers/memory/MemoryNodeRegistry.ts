@@ -15,12 +15,21 @@ const driver = (state: State): Driver => ({
   register: ({ nodeId, environment, profile, at }) =>
     Effect.sync(() => {
       const known = state.nodes.get(nodeId)
-      const { lifecycle, registeredAt, lastSeenAt } = known?.row ?? {
+      const { lifecycle, generation, registeredAt, lastSeenAt } = known?.row ?? {
         lifecycle: "registering",
+        generation: 0,
         registeredAt: at,
         lastSeenAt: at
       }
-      const row = { nodeId, environment, profile, lifecycle, registeredAt, lastSeenAt: Math.max(lastSeenAt, at) }
+      const row = {
+        nodeId,
+        environment,
+        profile,
+        lifecycle,
+        generation: generation + 1,
+        registeredAt,
+        lastSeenAt: Math.max(lastSeenAt, at)
+      }
       const stored = known ?? { row, restrictions: new Map(), history: [] }
       stored.row = row
       state.nodes.set(nodeId, stored)

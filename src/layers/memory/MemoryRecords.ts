@@ -15,6 +15,8 @@ import type { Scope } from "../JobRecords.ts"
 
 export interface StoredRecord {
   record: JobRecord
+  /** Changes under an older epoch are refused. */
+  epoch: number
   /** With a mark the document is frozen: it is on its way to the archive. */
   mark: { readonly segmentId: SegmentId; readonly logsSeen: number } | null
 }

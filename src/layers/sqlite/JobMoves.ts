@@ -43,7 +43,8 @@ export const claim = (sql: Sql, asked: Claim): Result.Result<Claimed> => {
 const objectionTo = (sql: Sql, asked: Claim, row: JobRow): "ended" | "owned" | "dead" | "epoch" | null => {
   if (isTerminal(row.state)) return "ended"
   if (!isAlive(sql, asked.daemonId)) return "dead"
-  if (row.owner !== null && row.owner !== asked.daemonId && isAlive(sql, row.owner)) return "owned"
+  const givesWay = row.owner === null || row.owner === asked.daemonId || row.owner === asked.from
+  if (!givesWay && isAlive(sql, row.owner)) return "owned"
   return row.epoch === asked.epochSeen ? null : "epoch"
 }
 

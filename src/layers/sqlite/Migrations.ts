@@ -12,10 +12,16 @@ export interface Migration {
   readonly sql: string
 }
 
+const generations = `
+ALTER TABLE record ADD COLUMN epoch INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE node ADD COLUMN generation INTEGER NOT NULL DEFAULT 1;
+`
+
 /** In order; a step's number is its place, from 1. */
 export const migrations: ReadonlyArray<Migration> = [
   { name: "state", sql: stateSchema },
-  { name: "records", sql: recordsSchema }
+  { name: "records", sql: recordsSchema },
+  { name: "epochs of records, generations of nodes", sql: generations }
 ]
 
 const TABLE = `CREATE TABLE IF NOT EXISTS migration (

@@ -41,27 +41,30 @@ const open = (record: JobRecord) => {
   }
 }
 
-/** True when there is an unmarked row, whose columns it then sets. */
-const setColumns = (sql: Sql, jobId: JobId, columns: ReadonlyArray<Column>): boolean =>
-  columns.length === 0
-    ? sql("SELECT 1 FROM record WHERE job_id = ? AND segment_id IS NULL").get(jobId) !== undefined
-    : sql(
-        `UPDATE record SET ${columns.map(([name]) => `${name} = ?`).join(", ")} WHERE job_id = ? AND segment_id IS NULL`
-      ).run(...values(columns), jobId).changes === 1
+/** Sets the columns of an unmarked row that no later epoch has changed. */
+const setColumns = (sql: Sql, jobId: JobId, epoch: number, columns: ReadonlyArray<Column>): JobRecords.Patched => {
+  const all: ReadonlyArray<Column> = [["epoch", epoch], ...columns]
+  const set = all.map(([name]) => `${name} = ?`).join(", ")
+  const text = `UPDATE record SET ${set} WHERE job_id = ? AND segment_id IS NULL AND epoch <= ?`
+  if (sql(text).run(...values(all), jobId, epoch).changes === 1) return "done"
+  const known = sql("SELECT 1 FROM record WHERE job_id = ? AND segment_id IS NULL").get(jobId) !== undefined
+  return known ? "stale" : "missing"
+}
 
-const patch = (jobId: JobId, fields: JobRecords.RecordPatch) => {
+const patch = ({ jobId, epoch, patch: fields }: JobRecords.Change) => {
   const columns = patchColumns(fields)
   const input = fields.input === undefined ? undefined : JSON.stringify(fields.input)
   const output = fields.output === undefined || fields.output === null ? fields.output : JSON.stringify(fields.output)
   return (sql: Sql) => {
-    if (!setColumns(sql, jobId, columns)) return Result.succeed(false)
+    const patched = setColumns(sql, jobId, epoch, columns)
+    if (patched !== "done") return Result.succeed(patched)
     if (input !== undefined) putBeside(sql, "record_input", jobId, input)
     if (output === null) {
       sql("DELETE FROM record_output WHERE number = (SELECT number FROM record WHERE job_id = ?)").run(jobId)
     } else if (output !== undefined) {
       putBeside(sql, "record_output", jobId, output)
     }
-    return Result.succeed(true)
+    return Result.succeed(patched)
   }
 }
 
@@ -70,7 +73,7 @@ export const UNFINISHED_TEXT = `SELECT job_id FROM record INDEXED BY record_unfi
 
 const driver = ({ read, write }: SqliteClient["Service"]): JobRecords.Driver => ({
   open: (record) => Effect.suspend(() => write(during("open"), open(record))),
-  patch: (jobId, fields, durable) => Effect.suspend(() => write(during("patch"), patch(jobId, fields), { durable })),
+  patch: (change) => Effect.suspend(() => write(during("patch"), patch(change), { durable: change.durable })),
   get: (scope, jobId) =>
     read(during("get"), (sql) => {
       const row = sql(`${SELECT_RECORD} WHERE r.job_id = ?`).get(jobId)

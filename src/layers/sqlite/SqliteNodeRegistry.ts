@@ -51,6 +51,7 @@ const nodeOf = (sql: Sql, stored: Record<string, unknown>, now: number): NodeRow
     environment: stored["environment"] as Environment,
     profile: JSON.parse(stored["profile"] as string) as NodeProfile,
     lifecycle: stored["lifecycle"] as NodeLifecycle,
+    generation: stored["generation"] as number,
     registeredAt: stored["registered_at"] as number,
     lastSeenAt: stored["last_seen_at"] as number,
     restrictions: restrictionsOf(sql, nodeId, now)
@@ -80,7 +81,7 @@ const register = (sql: Sql, { nodeId, environment, profile, at }: Registration):
   const stored = sql(`INSERT INTO node (id, environment, profile, lifecycle, registered_at, last_seen_at)
     VALUES (:id, :environment, :profile, 'registering', :at, :at)
     ON CONFLICT (id) DO UPDATE SET environment = excluded.environment, profile = excluded.profile,
-      last_seen_at = max(last_seen_at, excluded.last_seen_at)
+      generation = generation + 1, last_seen_at = max(last_seen_at, excluded.last_seen_at)
     RETURNING *`).get({ id: nodeId, environment, profile: JSON.stringify(profile), at })
   if (stored === undefined) throw new Error(`registering ${nodeId} returned no row`)
   return nodeOf(sql, stored, at)

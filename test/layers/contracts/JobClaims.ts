@@ -162,6 +162,20 @@ export const jobClaims = <E>(
       })
     )
 
+    it.effect.skipIf(soleOwner)("lets another daemon take a job over from the living owner that it names", () =>
+      Effect.gen(function* () {
+        const at = freshTime()
+        const [owner, other, third] = [yield* livingDaemon(at), yield* livingDaemon(at), yield* livingDaemon(at)]
+        const first = yield* claimed(yield* admitted(), owner)
+
+        assert.strictEqual(yield* refusedFor(first, other, { nodeId: null, from: third }), "owned")
+        const taken = yield* claimed(first, other, { nodeId: null, from: owner })
+        assert.deepStrictEqual(taken, { ...first, owner: other, epoch: 2 })
+        assert.strictEqual(yield* refusedFor(first, third, { nodeId: null, from: owner }), "owned")
+        assert.strictEqual(yield* refusedFor(first, owner, { nodeId: null, from: other }), "epoch")
+      })
+    )
+
     it.effect("lets another daemon take over, when the owner was declared dead", () =>
       Effect.gen(function* () {
         const at = freshTime()

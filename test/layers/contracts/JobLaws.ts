@@ -39,7 +39,7 @@ const aim = { job: JobSlot, fits: Dice, by: Dice, daemon: DaemonSlot, epoch: Dic
 const Step = Schema.TaggedUnion({
   Grant: { amount: upTo(99) },
   Admit: { job: JobSlot },
-  Claim: { ...aim, adopts: Schema.Boolean, crashed: Schema.Boolean },
+  Claim: { ...aim, adopts: Schema.Boolean, crashed: Schema.Boolean, from: DaemonSlot },
   Release: aim,
   Finish: { ...aim, state: TerminalState, part: upTo(4), over: Dice },
   Again: { back: upTo(2) },
@@ -113,6 +113,7 @@ const claimIn = Effect.fnUntraced(function* (stage: Stage, step: Extract<Step, {
   const call: Claim = aClaim(row, daemonId, {
     epochSeen: Math.max(0, row.epoch + weighted(step.epoch, 0, 0, 0, -1, 1)),
     nodeId: step.adopts ? null : aNodeId(),
+    from: weighted(step.by, null, daemonAt(stage, step.from)),
     crashed: step.crashed,
     at: stage.now
   })

@@ -50,13 +50,14 @@ export class JobModel {
     return ["Created"]
   }
 
-  claim({ jobId, daemonId, epochSeen, nodeId, crashed }: Claim): Prediction {
+  claim({ jobId, daemonId, epochSeen, nodeId, crashed, from }: Claim): Prediction {
     const job = this.jobs.get(jobId)
     if (job === undefined) return ["unknown"]
+    const givesWay = job.owner === null || job.owner === daemonId || job.owner === from
     const reasons = [
       ...(isTerminal(job.state) ? ["ended"] : []),
       ...(this.living.has(daemonId) ? [] : ["dead"]),
-      ...(job.owner !== null && job.owner !== daemonId && this.living.has(job.owner) ? ["owned"] : []),
+      ...(!givesWay && job.owner !== null && this.living.has(job.owner) ? ["owned"] : []),
       ...(job.epoch === epochSeen ? [] : ["epoch"])
     ]
     // Which of several reasons is told is open.

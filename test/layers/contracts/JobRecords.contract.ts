@@ -4,6 +4,7 @@ import { Effect, type Layer } from "effect"
 import { JobRecords } from "../../../src/layers/JobRecords.ts"
 import { Credits, CREDITS_MAX } from "../../../src/schemas/Credits.ts"
 import {
+  aChange,
   aFinishedRecord,
   anOutput,
   arbitraryRecord,
@@ -37,7 +38,7 @@ export const jobRecordsContract = (backEnd: string, layer: Layer.Layer<JobRecord
         const records = yield* JobRecords
         const first = aRecord()
         yield* records.open(first)
-        yield* records.patch(first.jobId, { state: "active" }, true)
+        yield* records.patch(aChange(first.jobId, { state: "active" }, true))
 
         yield* records.open({
           ...first,
@@ -73,7 +74,7 @@ export const jobRecordsContract = (backEnd: string, layer: Layer.Layer<JobRecord
           )
           yield* records.open(before)
 
-          assert.isTrue(yield* records.patch(before.jobId, patch, bits.length % 2 === 0))
+          assert.strictEqual(yield* records.patch(aChange(before.jobId, patch, bits.length % 2 === 0)), "done")
 
           assert.deepStrictEqual(yield* records.get(operator, before.jobId), { ...before, ...patch })
         })
@@ -86,7 +87,7 @@ export const jobRecordsContract = (backEnd: string, layer: Layer.Layer<JobRecord
         const request = JSON.parse(`{"z":1,"a":${JSON.stringify(content)},"__proto__":{"x":null}}`)
         const record = aRecord({ input: { ...aRecord().input, request } })
         yield* records.open(record)
-        yield* records.patch(record.jobId, { state: "active" }, false)
+        yield* records.patch(aChange(record.jobId, { state: "active" }, false))
 
         const found = yield* records.get(operator, record.jobId)
 
@@ -100,7 +101,7 @@ export const jobRecordsContract = (backEnd: string, layer: Layer.Layer<JobRecord
         const record = aRecord()
         yield* records.open(record)
 
-        yield* records.patch(record.jobId, { cost: Credits.make(CREDITS_MAX) }, true)
+        yield* records.patch(aChange(record.jobId, { cost: Credits.make(CREDITS_MAX) }, true))
 
         assert.strictEqual((yield* records.get(operator, record.jobId))?.cost, CREDITS_MAX)
       })
@@ -113,7 +114,7 @@ export const jobRecordsContract = (backEnd: string, layer: Layer.Layer<JobRecord
         yield* records.open(record)
         const nothing = { output: null, workflow: null, finishedAt: null, input: { ...record.input, request: null } }
 
-        yield* records.patch(record.jobId, nothing, true)
+        yield* records.patch(aChange(record.jobId, nothing, true))
 
         assert.deepStrictEqual(yield* records.get(operator, record.jobId), { ...record, ...nothing })
       })
@@ -126,21 +127,24 @@ export const jobRecordsContract = (backEnd: string, layer: Layer.Layer<JobRecord
         const routing = { ...record.routing, nodeId: freshNode(), assignedAt: 7 }
         yield* records.open(record)
 
-        assert.isTrue(yield* records.patch(record.jobId, { routing, state: "active" }, false))
-        assert.isTrue(yield* records.patch(record.jobId, { routing, state: "active" }, false))
-        assert.isTrue(yield* records.patch(record.jobId, {}, false))
+        assert.strictEqual(yield* records.patch(aChange(record.jobId, { routing, state: "active" }, false)), "done")
+        assert.strictEqual(yield* records.patch(aChange(record.jobId, { routing, state: "active" }, false)), "done")
+        assert.strictEqual(yield* records.patch(aChange(record.jobId, {}, false)), "done")
 
         assert.deepStrictEqual(yield* records.get(operator, record.jobId), { ...record, routing, state: "active" })
       })
     )
 
-    it.effect("says false and makes no document when it patches an unknown job", () =>
+    it.effect("says that it is missing and makes no document when it patches an unknown job", () =>
       Effect.gen(function* () {
         const records = yield* JobRecords
         const jobId = freshJob()
 
-        assert.isFalse(yield* records.patch(jobId, { state: "active", output: anOutput(1, 1) }, true))
-        assert.isFalse(yield* records.patch(jobId, {}, true))
+        assert.strictEqual(
+          yield* records.patch(aChange(jobId, { state: "active", output: anOutput(1, 1) }, true)),
+          "missing"
+        )
+        assert.strictEqual(yield* records.patch(aChange(jobId, {}, true)), "missing")
 
         assert.isNull(yield* records.get(operator, jobId))
       })
@@ -168,7 +172,7 @@ export const jobRecordsContract = (backEnd: string, layer: Layer.Layer<JobRecord
         yield* records.discard(record.jobId)
 
         assert.isNull(yield* records.get(operator, record.jobId))
-        assert.isFalse(yield* records.patch(record.jobId, { state: "active" }, true))
+        assert.strictEqual(yield* records.patch(aChange(record.jobId, { state: "active" }, true)), "missing")
         yield* records.open(record)
         assert.deepStrictEqual(yield* records.get(operator, record.jobId), record)
       })
@@ -196,8 +200,39 @@ export const jobRecordsContract = (backEnd: string, layer: Layer.Layer<JobRecord
         const ours = found.filter((id) => all.some(({ jobId }) => jobId === id))
         assert.deepStrictEqual(ours, [active.jobId, twin.jobId, early.jobId, late.jobId])
         assert.isTrue((yield* records.unfinished(at + 3, 2)).length <= 2)
-        yield* records.patch(active.jobId, { state: "completed", completeness: "complete" }, true)
+        yield* records.patch(aChange(active.jobId, { state: "completed", completeness: "complete" }, true))
         assert.notInclude(yield* records.unfinished(at + 3, 100), active.jobId)
+      })
+    )
+
+    it.effect("refuses an epoch that was overtaken, and changes nothing then", () =>
+      Effect.gen(function* () {
+        const records = yield* JobRecords
+        const record = aRecord()
+        yield* records.open(record)
+        assert.strictEqual(yield* records.patch(aChange(record.jobId, { state: "active" }, true, 2)), "done")
+
+        assert.strictEqual(yield* records.patch(aChange(record.jobId, { state: "failed" }, true, 1)), "stale")
+        assert.strictEqual(yield* records.patch(aChange(record.jobId, {}, false, 0)), "stale")
+
+        assert.deepStrictEqual(yield* records.get(operator, record.jobId), { ...record, state: "active" })
+        assert.strictEqual(yield* records.patch(aChange(record.jobId, { errorCode: "e" }, false, 2)), "done")
+        assert.strictEqual(yield* records.patch(aChange(record.jobId, { errorCode: null }, true, 7)), "done")
+        assert.strictEqual(yield* records.patch(aChange(record.jobId, { errorCode: "old" }, true, 6)), "stale")
+        assert.isNull((yield* records.get(operator, record.jobId))?.errorCode)
+      })
+    )
+
+    it.effect("fences with an empty patch too: whoever acts next keeps the one before from the document", () =>
+      Effect.gen(function* () {
+        const records = yield* JobRecords
+        const record = aRecord()
+        yield* records.open(record)
+        yield* records.patch(aChange(record.jobId, {}, true, 3))
+
+        assert.strictEqual(yield* records.patch(aChange(record.jobId, { output: anOutput(1, 2) }, true, 2)), "stale")
+
+        assert.deepStrictEqual(yield* records.get(operator, record.jobId), record)
       })
     )
 
@@ -209,10 +244,10 @@ export const jobRecordsContract = (backEnd: string, layer: Layer.Layer<JobRecord
 
         yield* Effect.all(
           [
-            records.patch(record.jobId, { state: "active" }, false),
-            records.patch(record.jobId, { errorCode: "e" }, true),
-            records.patch(record.jobId, { output: anOutput(1, 2) }, false),
-            records.patch(record.jobId, { held: true }, false)
+            records.patch(aChange(record.jobId, { state: "active" }, false)),
+            records.patch(aChange(record.jobId, { errorCode: "e" }, true)),
+            records.patch(aChange(record.jobId, { output: anOutput(1, 2) }, false)),
+            records.patch(aChange(record.jobId, { held: true }, false))
           ],
           { concurrency: 4 }
         )

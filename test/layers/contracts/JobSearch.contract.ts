@@ -8,6 +8,7 @@ import { Endpoint, Mode } from "../../../src/schemas/Job.ts"
 import type { JobRecord } from "../../../src/schemas/JobRecord.ts"
 import { JobState } from "../../../src/schemas/JobState.ts"
 import {
+  aChange,
   anOutput,
   aRecord,
   DAY,
@@ -141,14 +142,16 @@ export const jobSearchContract = (backEnd: string, layer: Layer.Layer<JobRecords
         const nodeId = freshNode()
         yield* (yield* JobRecords).open(record)
         yield* (yield* JobRecords).patch(
-          record.jobId,
-          {
-            routing: { ...routing, nodeId },
-            system: { ...system, totalMs: 70 },
-            output: anOutput(5, 6),
-            state: "completed"
-          },
-          true
+          aChange(
+            record.jobId,
+            {
+              routing: { ...routing, nodeId },
+              system: { ...system, totalMs: 70 },
+              output: anOutput(5, 6),
+              state: "completed"
+            },
+            true
+          )
         )
 
         const found = yield* (yield* JobSearch).search(only(record.namespaceId), {}, null, 10)
@@ -275,8 +278,10 @@ export const jobSearchContract = (backEnd: string, layer: Layer.Layer<JobRecords
             (found) => found.length
           )
 
-        yield* records.patch(record.jobId, { state: "active", routing: { ...record.routing, nodeId: first } }, false)
-        yield* records.patch(record.jobId, { routing: { ...record.routing, nodeId: second } }, false)
+        yield* records.patch(
+          aChange(record.jobId, { state: "active", routing: { ...record.routing, nodeId: first } }, false)
+        )
+        yield* records.patch(aChange(record.jobId, { routing: { ...record.routing, nodeId: second } }, false))
 
         assert.strictEqual(yield* count({ state: "queued" }), 0)
         assert.strictEqual(yield* count({ state: "active" }), 1)

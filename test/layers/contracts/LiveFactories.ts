@@ -39,6 +39,7 @@ export const aNode = (model: string, over: Partial<Presence> = {}): Presence => 
   nodeId: aNodeId(),
   environment: "testnet",
   daemonId: aDaemon(),
+  generation: 1,
   sessionId: aSession(),
   lifecycle: "active",
   restrictions: [],

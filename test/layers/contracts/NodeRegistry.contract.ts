@@ -33,6 +33,7 @@ export const nodeRegistryContract = <E>(backEnd: string, over: Layer.Layer<NodeR
           environment,
           profile,
           lifecycle: "registering",
+          generation: 1,
           ...dates,
           restrictions: []
         })

@@ -88,6 +88,7 @@ export const claimOf = (job: Job, more: Partial<Claim> = {}): Claim => ({
   nodeId: NODE,
   epochSeen: 0,
   failures: 0,
+  from: null,
   crashed: false,
   at: AT + 10,
   ...more
