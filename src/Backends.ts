@@ -8,6 +8,7 @@ import * as MemoryLeases from "./layers/memory/MemoryLeases.ts"
 import { MemoryLive } from "./layers/memory/MemoryLive.ts"
 import * as MemoryLiveNodes from "./layers/memory/MemoryLiveNodes.ts"
 import * as MemoryRecords from "./layers/memory/MemoryRecords.ts"
+import * as MemoryRelay from "./layers/memory/MemoryRelay.ts"
 import * as MemoryRateLimits from "./layers/memory/MemoryRateLimits.ts"
 import * as MemoryTransport from "./layers/memory/MemoryTransport.ts"
 import * as SqliteClient from "./layers/sqlite/SqliteClient.ts"
@@ -18,6 +19,7 @@ import * as SqliteState from "./layers/sqlite/SqliteState.ts"
 const passing = Layer.mergeAll(
   Layer.mergeAll(MemoryLiveNodes.layer, MemoryLeases.layer).pipe(Layer.provide(MemoryLive.layer)),
   MemoryTransport.layer.pipe(Layer.provide(MemoryBroker.layer)),
+  MemoryRelay.layer,
   MemoryRateLimits.layer
 )
 

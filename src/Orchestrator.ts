@@ -10,11 +10,14 @@ import { Heart } from "./actors/Heart.ts"
 import { Admission } from "./actors/job/Admission.ts"
 import { JobFeeds } from "./actors/job/JobFeed.ts"
 import * as JobIntake from "./actors/job/JobIntake.ts"
+import * as JobMail from "./actors/job/JobMail.ts"
 import * as JobReading from "./actors/job/JobReading.ts"
+import { JobRelay } from "./actors/job/JobRelay.ts"
 import { JobSupervisor } from "./actors/job/JobSupervisor.ts"
 import { ModelGate } from "./actors/job/ModelGate.ts"
 import { OverloadGate } from "./actors/job/OverloadGate.ts"
 import { Publisher } from "./actors/job/Publisher.ts"
+import { Mail } from "./actors/Mail.ts"
 import { NodeSupervisor } from "./actors/node/NodeSupervisor.ts"
 import * as Probes from "./actors/Probes.ts"
 import { Root } from "./actors/Root.ts"
@@ -35,6 +38,8 @@ const dispatcher = Layer.effectDiscard(
   Effect.gen(function* () {
     const root = yield* Root
     const house = {
+      daemonId: (yield* DaemonConfig).daemonId,
+      avoided: new Map(),
       registry: yield* Registry,
       leases: yield* Leases,
       live: yield* LiveNodes,
@@ -56,14 +61,17 @@ const intake = Layer.effectDiscard(
 const kernel = Root.layer.pipe(Layer.provideMerge(Layer.mergeAll(Registry.layer, ActorEvents.layer)))
 
 /** Everything that acts, without the listeners. */
-export const actors = SweepSupervisor.layer.pipe(
+export const actors = Mail.open.pipe(
+  Layer.provideMerge(Layer.mergeAll(SweepSupervisor.layer, JobMail.layer)),
   Layer.provideMerge(Layer.mergeAll(Admission.layer, JobReading.layer)),
   Layer.provideMerge(Layer.mergeAll(ModelGate.layer, OverloadGate.layer)),
   Layer.provideMerge(intake),
   Layer.provideMerge(JobSupervisor.layer),
+  Layer.provideMerge(JobRelay.layer),
   Layer.provideMerge(Layer.mergeAll(JobFeeds.layer, Publisher.layer)),
   Layer.provideMerge(dispatcher),
   Layer.provideMerge(NodeSupervisor.layer),
+  Layer.provideMerge(Mail.layer),
   Layer.provideMerge(kernel),
   Layer.provideMerge(Layer.mergeAll(Heart.layer, Probes.layer))
 )

@@ -46,7 +46,7 @@ export interface Claim {
    * `owned`; the owner finds out by the epoch.
    */
   readonly from: DaemonId | null
-  /** This claim follows the death of an actor or of the owner. */
+  /** This claim follows the death of an actor or of the owner. Counted: a job that takes daemons down with it must end. */
   readonly crashed: boolean
   readonly at: number
 }

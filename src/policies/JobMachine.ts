@@ -177,7 +177,8 @@ const started = (machine: JobMachine, moment: Extract<JobMoment, { _tag: "Starte
     attempt: moment.attempt,
     failures: moment.failures,
     last: moment.last,
-    tokens: moment.tokens
+    tokens: moment.tokens,
+    ...moment.past
   }
   if (moment.adopting) {
     const { nodeId, lease } = moment

@@ -2,9 +2,10 @@
  * What the broker carries: ids, routing facts, a deadline and the trace context. A hint, never the only copy of
  * anything, and never text of a request: losing every envelope loses nothing.
  */
+import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import { DaemonId, EnvelopeId, JobId, LeaseToken, NamespaceId, NodeId } from "./Ids.ts"
-import { CancelCause } from "./JobMoment.ts"
+import { DaemonId, EnvelopeId, freshEnvelopeId, JobId, LeaseToken, NamespaceId, NodeId } from "./Ids.ts"
+import { CancelCause, JobPast } from "./JobMoment.ts"
 import { Decision } from "./NodeProfile.ts"
 
 export const ENVELOPE_VERSION = 1
@@ -14,8 +15,21 @@ export const Message = Schema.TaggedUnion({
   JobQueued: { jobId: JobId, namespaceId: NamespaceId },
   /** A lane was opened: daemons consume it from now on. */
   LaneOpened: { lane: Schema.String },
-  /** To the daemon of the chosen node: act for the job, with the slot that is leased for it. */
-  TakeJob: { jobId: JobId, namespaceId: NamespaceId, nodeId: NodeId, lease: LeaseToken, decision: Decision },
+  /** To the daemon of the chosen node: act for the job from here on, with the slot that is leased for it. */
+  TakeJob: {
+    jobId: JobId,
+    namespaceId: NamespaceId,
+    /** Of the row as the sender saw it: a row that went on since is not taken. */
+    epoch: Schema.Int,
+    nodeId: NodeId,
+    lease: LeaseToken,
+    decision: Decision,
+    past: JobPast,
+    /** Daemons with readers of it. */
+    followers: Schema.Array(DaemonId)
+  },
+  /** To whoever the job's node came back to: take the job over from its owner. */
+  AdoptJob: { jobId: JobId, namespaceId: NamespaceId, from: Schema.NullOr(DaemonId) },
   /** Its answer: the row is claimed over there (true), or the job is still the sender's (false). */
   JobTaken: { jobId: JobId, taken: Schema.Boolean },
   /** To the daemon with the job's actor: readers of the job are at that daemon. */
@@ -52,3 +66,19 @@ export const Envelope = Schema.Struct({
   traceparent: Schema.NullOr(Schema.String)
 })
 export type Envelope = typeof Envelope.Type
+
+/** A new envelope around the message; what is not said is null, or the first attempt. */
+export const freshEnvelope = (
+  message: Message,
+  about: Partial<Omit<Envelope, "version" | "id" | "message">> = {}
+): Effect.Effect<Envelope> =>
+  Effect.map(freshEnvelopeId, (id) => ({
+    version: ENVELOPE_VERSION,
+    id,
+    message,
+    replyTo: null,
+    deadlineAt: null,
+    attempt: 0,
+    traceparent: null,
+    ...about
+  }))

@@ -15,6 +15,15 @@ export type CancelCause = typeof CancelCause.Type
 export const Fault = Schema.Literals(["node", "job", "nobody"])
 export type Fault = typeof Fault.Type
 
+/** What a job went through under actors that handed it on: it may not be forgotten with them. */
+export const JobPast = Schema.Struct({
+  failures: Schema.Int,
+  rejections: Schema.Int,
+  tried: Schema.Array(NodeId),
+  faults: Schema.Array(Schema.Struct({ nodeId: NodeId, code: Schema.String }))
+})
+export type JobPast = typeof JobPast.Type
+
 export const JobMoment = Schema.TaggedUnion({
   /** The actor began. Pieces up to `last` are durable already; `adopting` says that a node may still hold the attempt. */
   Started: {
@@ -25,7 +34,8 @@ export const JobMoment = Schema.TaggedUnion({
     tokens: Schema.Int,
     adopting: Schema.Boolean,
     nodeId: Schema.NullOr(NodeId),
-    lease: Schema.NullOr(LeaseToken)
+    lease: Schema.NullOr(LeaseToken),
+    past: Schema.optionalKey(JobPast)
   },
   Leased: { nodeId: NodeId, lease: LeaseToken },
   /** No node will ever serve what is left of this job. */

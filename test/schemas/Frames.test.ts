@@ -47,9 +47,18 @@ const DAEMON_FRAMES = [
 const MESSAGES = [
   '{"_tag":"JobQueued","jobId":"job_1","namespaceId":"ns_1"}',
   '{"_tag":"LaneOpened","lane":"lane.testnet.global.llama.normal"}',
+  `{"_tag":"TakeJob","jobId":"job_1","namespaceId":"ns_1","epoch":2,"nodeId":"${NODE}","lease":"lease_1-3","decision":{"at":1,"attempt":3,"chosen":"${NODE}","candidates":[],"excluded":{},"looked":1,"serving":1},"past":{"failures":1,"rejections":0,"tried":["${NODE}"],"faults":[{"nodeId":"${NODE}","code":"idle_timeout"}]},"followers":["daemon_1"]}`,
+  '{"_tag":"AdoptJob","jobId":"job_1","namespaceId":"ns_1","from":"daemon_1"}',
+  '{"_tag":"JobTaken","jobId":"job_1","taken":true}',
+  '{"_tag":"FollowJob","jobId":"job_1","by":"daemon_1"}',
   '{"_tag":"CancelJob","jobId":"job_1","cause":"client_gone"}',
+  '{"_tag":"JobMoved","jobId":"job_1"}',
   '{"_tag":"JobFinished","jobId":"job_1","state":"completed"}',
+  `{"_tag":"NodeConnected","nodeId":"${NODE}","by":"daemon_1","generation":4}`,
   `{"_tag":"NodeRestricted","nodeId":"${NODE}"}`,
+  `{"_tag":"DrainNode","nodeId":"${NODE}"}`,
+  '{"_tag":"Sweep","sweeper":"expiry","dryRun":false}',
+  '{"_tag":"Answered","call":"msg_2","outcome":null,"refusal":{"code":"not_found"}}',
   '{"_tag":"Lead","sweeper":"retention"}'
 ]
 const around = (message: string, rest: string) => `{"version":1,"id":"msg_1","message":${message},${rest}}`

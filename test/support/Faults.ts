@@ -29,7 +29,7 @@ export class Faults {
   readonly calls = new Map<string, number>()
   cut = false
 
-  /** `JobStore`, or one method of it: `JobStore.claim`. */
+  /** `JobStore`, one method of it (`JobStore.claim`), or that with one kind of target (`Transport.consume(Lane)`). */
   fail(...keys: ReadonlyArray<string>): void {
     for (const key of keys) this.out.add(key)
   }
@@ -67,18 +67,23 @@ export class Faults {
         guarded[method] = (...args: ReadonlyArray<unknown>) =>
           this.pass(
             key,
-            Effect.suspend(() => value(...args))
+            Effect.suspend(() => value(...args)),
+            kindOf(args[0])
           )
       } else guarded[method] = value
     }
     return guarded as S
   }
 
-  private pass<A, E, R>(key: string, call: Effect.Effect<A, E, R>): Effect.Effect<A, E | Outage, R> {
+  private pass<A, E, R>(
+    key: string,
+    call: Effect.Effect<A, E, R>,
+    kind: string | null = null
+  ): Effect.Effect<A, E | Outage, R> {
     return Effect.suspend((): Effect.Effect<A, E | Outage, R> => {
       const [contract = "", method = ""] = key.split(".")
       this.calls.set(key, (this.calls.get(key) ?? 0) + 1)
-      if (this.cut || this.out.has(contract) || this.out.has(key)) {
+      if (this.cut || this.out.has(contract) || this.out.has(key) || this.out.has(`${key}(${kind})`)) {
         return Effect.fail(new Outage({ of: contract, during: method, cause: "by order" }))
       }
       if (this.bugs.has(key)) return Effect.die(new Error(`${key} is broken by order`))
@@ -93,3 +98,7 @@ export class Faults {
     })
   }
 }
+
+/** Of a tagged argument, its tag. */
+const kindOf = (argument: unknown): string | null =>
+  typeof argument === "object" && argument !== null && "_tag" in argument ? String(argument._tag) : null

@@ -11,12 +11,15 @@ import { Heart } from "../../src/actors/Heart.ts"
 import { Admission, type JobRequest } from "../../src/actors/job/Admission.ts"
 import { JobFeeds } from "../../src/actors/job/JobFeed.ts"
 import * as JobIntake from "../../src/actors/job/JobIntake.ts"
+import * as JobMail from "../../src/actors/job/JobMail.ts"
 import * as JobReading from "../../src/actors/job/JobReading.ts"
+import { JobRelay } from "../../src/actors/job/JobRelay.ts"
 import { JobStreams } from "../../src/actors/job/JobStreams.ts"
 import { JobSupervisor } from "../../src/actors/job/JobSupervisor.ts"
 import { ModelGate } from "../../src/actors/job/ModelGate.ts"
 import { OverloadGate } from "../../src/actors/job/OverloadGate.ts"
 import { Publisher } from "../../src/actors/job/Publisher.ts"
+import { Mail } from "../../src/actors/Mail.ts"
 import { NodeSupervisor } from "../../src/actors/node/NodeSupervisor.ts"
 import { Root } from "../../src/actors/Root.ts"
 import { SweepSupervisor } from "../../src/actors/sweep/SweepSupervisor.ts"
@@ -38,6 +41,7 @@ import * as MemoryLive from "../../src/layers/memory/MemoryLive.ts"
 import * as MemoryLiveNodes from "../../src/layers/memory/MemoryLiveNodes.ts"
 import * as MemoryRecords from "../../src/layers/memory/MemoryRecords.ts"
 import * as MemoryRecordsLayers from "../../src/layers/memory/MemoryRecordsLayers.ts"
+import * as MemoryRelay from "../../src/layers/memory/MemoryRelay.ts"
 import * as MemoryState from "../../src/layers/memory/MemoryState.ts"
 import * as MemoryStateLayers from "../../src/layers/memory/MemoryStateLayers.ts"
 import * as MemoryTransport from "../../src/layers/memory/MemoryTransport.ts"
@@ -45,6 +49,7 @@ import { Namespaces } from "../../src/layers/Namespaces.ts"
 import { NodeRegistry } from "../../src/layers/NodeRegistry.ts"
 import { Outbox } from "../../src/layers/Outbox.ts"
 import { RecordRetention } from "../../src/layers/RecordRetention.ts"
+import { Relay } from "../../src/layers/Relay.ts"
 import { Settings } from "../../src/layers/Settings.ts"
 import { SweeperStates } from "../../src/layers/SweeperStates.ts"
 import { Traces } from "../../src/layers/Traces.ts"
@@ -62,7 +67,9 @@ import { readAll, type Reading } from "./WorldReader.ts"
 const dispatcher = Layer.effectDiscard(
   Effect.gen(function* () {
     const [registry, leases, live, settings] = [yield* Registry, yield* Leases, yield* LiveNodes, yield* Settings]
-    yield* Effect.orDie((yield* Root).start(Dispatcher.spec({ registry, leases, live, settings })))
+    const { daemonId } = yield* DaemonConfig
+    const house = { daemonId, avoided: new Map(), registry, leases, live, settings }
+    yield* Effect.orDie((yield* Root).start(Dispatcher.spec(house)))
   })
 )
 const intake = Layer.effectDiscard(
@@ -74,14 +81,17 @@ const intake = Layer.effectDiscard(
 )
 
 /** The tree of `Orchestrator.actors`, without probes and listeners. */
-const tree = SweepSupervisor.layer.pipe(
+const tree = Mail.open.pipe(
+  Layer.provideMerge(Layer.mergeAll(SweepSupervisor.layer, JobMail.layer)),
   Layer.provideMerge(Layer.mergeAll(Admission.layer, JobReading.layer)),
   Layer.provideMerge(Layer.mergeAll(ModelGate.layer, OverloadGate.layer)),
   Layer.provideMerge(intake),
   Layer.provideMerge(JobSupervisor.layer),
+  Layer.provideMerge(JobRelay.layer),
   Layer.provideMerge(Layer.mergeAll(JobFeeds.layer, Publisher.layer)),
   Layer.provideMerge(dispatcher),
   Layer.provideMerge(NodeSupervisor.layer),
+  Layer.provideMerge(Mail.layer),
   Layer.provideMerge(Root.layer),
   Layer.provideMerge(Layer.mergeAll(Registry.layer, ActorEvents.layer)),
   Layer.provideMerge(Heart.layer)
@@ -105,6 +115,7 @@ const GUARDED: Readonly<Record<string, Context.Key<never, object>>> = {
   Archive,
   LiveNodes,
   Leases,
+  Relay,
   Transport
 } as never
 
@@ -147,6 +158,7 @@ const storesOver = (shared: Shared, name: string) =>
     Layer.mergeAll(MemoryLiveNodes.layer, MemoryLeases.layer).pipe(
       Layer.provide(Layer.succeed(MemoryLive.MemoryLive, shared.live))
     ),
+    MemoryRelay.over(shared.relay),
     Layer.effect(Transport, MemoryTransport.make(name)).pipe(
       Layer.provide(Layer.succeed(MemoryBroker.MemoryBroker, shared.broker))
     )
@@ -157,6 +169,7 @@ export interface Shared {
   readonly records: MemoryRecords.State
   readonly live: MemoryLive.MemoryLive["Service"]
   readonly broker: MemoryBroker.MemoryBroker["Service"]
+  readonly relay: MemoryRelay.Hub
 }
 
 /** Turns that everything gets to come to rest without time passing. */
@@ -186,7 +199,8 @@ export class World {
         state: MemoryState.make({ soleOwner: options.soleOwner ?? false }),
         records: MemoryRecords.make(),
         live: yield* MemoryLive.make(),
-        broker: yield* MemoryBroker.make()
+        broker: yield* MemoryBroker.make(),
+        relay: MemoryRelay.make()
       }
       return new World(shared, scope, options)
     })

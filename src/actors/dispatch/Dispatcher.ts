@@ -11,7 +11,7 @@ import { waitOut, type Outage } from "../../layers/Outage.ts"
 import { defaultRiseMs, FairShare, type WaitingJob } from "../../policies/FairShare.ts"
 import { DISPATCHER, jobAddress } from "../../schemas/Address.ts"
 import { laneName, laneOf } from "../../schemas/Job.ts"
-import { leaseTokenOf, type JobId, type LeaseToken, type NodeId } from "../../schemas/Ids.ts"
+import { leaseTokenOf, type DaemonId, type JobId, type LeaseToken, type NodeId } from "../../schemas/Ids.ts"
 import type { DispatchAnswer, DispatchMessage, Wanting } from "./DispatchMessages.ts"
 import { choose, type DispatchHouse } from "./NodeChoice.ts"
 
@@ -65,6 +65,10 @@ const receive = (state: DispatcherState, message: DispatchMessage): Effect.Effec
       return onWant(state, message.wanting)
     case "Forget":
       return onForget(state, message.jobId)
+    case "Took":
+      return Effect.sync(() => void state.granted.delete(message.jobId))
+    case "Unreachable":
+      return onUnreachable(state, message.daemonId)
     case "Capacity":
       return onCapacity(state, message)
     case "Again":
@@ -74,6 +78,15 @@ const receive = (state: DispatcherState, message: DispatchMessage): Effect.Effec
       })
   }
 }
+
+/** Looked at again afterwards: its nodes may be the only ones. */
+const onUnreachable = ({ house, self }: DispatcherState, daemonId: DaemonId) =>
+  Effect.gen(function* () {
+    house.avoided.set(daemonId, (yield* Clock.currentTimeMillis) + AVOIDED_MS)
+    yield* self.after("avoided", AVOIDED_MS, { _tag: "Again" })
+  })
+
+const AVOIDED_MS = 3000
 
 const onForget = ({ room, granted, house, self }: DispatcherState, jobId: JobId) =>
   Effect.suspend(() => {
@@ -179,7 +192,15 @@ const place = (state: DispatcherState, waiting: Waiting, now: number): Effect.Ef
     if (choice._tag === "None") return putBack(state, waiting, now)
     const { decision } = choice
     if (choice._tag === "Never") return void answer(state, wanting, { _tag: "Unservable", code: choice.code, decision })
-    if (answer(state, wanting, { _tag: "Leased", nodeId: choice.nodeId, lease: token, decision })) {
+    if (
+      answer(state, wanting, {
+        _tag: "Leased",
+        nodeId: choice.nodeId,
+        lease: token,
+        decision,
+        daemonId: choice.daemonId
+      })
+    ) {
       remember(state, job.id, { nodeId: choice.nodeId, token })
       if (attempt === 1) yield* Metric.update(Metrics.queueMs, now - job.acceptedAt)
       return

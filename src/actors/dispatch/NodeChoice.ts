@@ -10,7 +10,7 @@ import type { Outage } from "../../layers/Outage.ts"
 import type { Settings } from "../../layers/Settings.ts"
 import { exclusionOf } from "../../policies/Eligibility.ts"
 import { compareScored, scoreOf, type Scored } from "../../policies/NodeScore.ts"
-import type { LeaseToken, NodeId } from "../../schemas/Ids.ts"
+import type { DaemonId, LeaseToken, NodeId } from "../../schemas/Ids.ts"
 import type { Decision, Exclusion } from "../../schemas/NodeProfile.ts"
 import type { Wanting } from "./DispatchMessages.ts"
 
@@ -20,10 +20,13 @@ export interface DispatchHouse {
   readonly leases: Leases["Service"]
   readonly live: LiveNodes["Service"]
   readonly settings: Settings["Service"]
+  readonly daemonId: DaemonId
+  /** Daemons whose nodes are left out, and until when. */
+  readonly avoided: Map<DaemonId, number>
 }
 
 export type Choice =
-  | { readonly _tag: "Chosen"; readonly nodeId: NodeId; readonly decision: Decision }
+  | { readonly _tag: "Chosen"; readonly nodeId: NodeId; readonly daemonId: DaemonId; readonly decision: Decision }
   /** Not now. */
   | { readonly _tag: "None"; readonly decision: Decision }
   /** Not with any node that is here. */
@@ -47,9 +50,9 @@ export const choose = (
       const query = { environment: job.environment, model: job.model, sampleMax, except: NOBODY, now }
       const candidates = yield* house.leases.candidates(query)
       judged = yield* judge(house, wanting, candidates, now)
-      for (const { nodeId } of judged.ranked) {
+      for (const { nodeId, daemonId } of judged.ranked) {
         if (yield* house.leases.take({ ...lease, nodeId, jobId: job.id }, now)) {
-          return { _tag: "Chosen", nodeId, decision: decide(wanting, judged, nodeId, now) } as const
+          return { _tag: "Chosen", nodeId, daemonId, decision: decide(wanting, judged, nodeId, now) } as const
         }
       }
       if (candidates.free <= candidates.nodes.length) break
@@ -61,10 +64,17 @@ export const choose = (
     return { _tag: "None", decision } as const
   })
 
+/** What a node of another daemon is worth beside one of ours: the job has to go there, which costs it some milliseconds. */
+const REMOTE_SHARE = 0.8
+
 const NOBODY: ReadonlySet<NodeId> = new Set()
 
+interface Ranked extends Scored {
+  readonly daemonId: DaemonId
+}
+
 interface Judged {
-  readonly ranked: ReadonlyArray<Scored>
+  readonly ranked: ReadonlyArray<Ranked>
   readonly excluded: Record<string, number>
   readonly looked: number
   readonly serving: number
@@ -82,18 +92,22 @@ const judge = (house: DispatchHouse, wanting: Wanting, candidates: Candidates, n
       needsContinuation: mustContinue,
       digests: null
     }
-    const ranked: Array<Scored> = []
+    const ranked: Array<Ranked> = []
     const excluded: Record<string, number> = {}
     const exclude = (reason: Exclusion, count: number) => void (excluded[reason] = (excluded[reason] ?? 0) + count)
     for (const node of candidates.nodes) {
-      const reason = exclusionOf(job, node, context)
-      if (reason === null) ranked.push({ nodeId: node.nodeId, score: scoreOf(node, job.model) })
+      const { nodeId, daemonId } = node
+      const reason = isAvoided(house, daemonId, now) ? "offline" : exclusionOf(job, node, context)
+      const score = scoreOf(node, job.model) * (daemonId === house.daemonId ? 1 : REMOTE_SHARE)
+      if (reason === null) ranked.push({ nodeId, daemonId, score })
       else exclude(reason, 1)
     }
     if (candidates.serving > candidates.free) exclude("no_free_slot", candidates.serving - candidates.free)
     ranked.sort(compareScored)
     return { ranked, excluded, looked: candidates.nodes.length, serving: candidates.serving } satisfies Judged
   })
+
+const isAvoided = ({ avoided }: DispatchHouse, daemonId: DaemonId, now: number) => (avoided.get(daemonId) ?? 0) > now
 
 const decide = ({ attempt }: Wanting, judged: Judged | undefined, chosen: NodeId | null, at: number): Decision => ({
   at,

@@ -10,6 +10,7 @@ import * as Layer from "effect/Layer"
 import * as Metric from "effect/Metric"
 import type * as Schema from "effect/Schema"
 import type { Admission as NewJob } from "../../layers/JobStore.ts"
+import { DaemonConfig } from "../../layers/DaemonConfig.ts"
 import { JobRecords } from "../../layers/JobRecords.ts"
 import { JobStore } from "../../layers/JobStore.ts"
 import * as Metrics from "../../layers/Metrics.ts"
@@ -20,8 +21,9 @@ import { quoteFor, reservation } from "../../policies/Pricing.ts"
 import { promptTokensMax } from "../../policies/PromptTokens.ts"
 import { canonicalJson } from "../../schemas/CanonicalJson.ts"
 import { zero } from "../../schemas/Credits.ts"
-import { ENVELOPE_VERSION, type Envelope, type Message } from "../../schemas/Envelope.ts"
-import { freshEnvelopeId, freshJobId } from "../../schemas/Ids.ts"
+import { freshEnvelope, type Envelope, type Message } from "../../schemas/Envelope.ts"
+import { freshJobId, type DaemonId } from "../../schemas/Ids.ts"
+import { daemonAddress } from "../../schemas/Address.ts"
 import {
   laneName,
   laneOf,
@@ -94,6 +96,7 @@ type House = Effect.Success<typeof makeHouse>
 
 const makeHouse = Effect.gen(function* () {
   return {
+    daemonId: (yield* DaemonConfig).daemonId,
     settings: yield* Settings,
     store: yield* JobStore,
     records: yield* JobRecords,
@@ -112,7 +115,11 @@ const admit = Effect.fnUntraced(function* (house: House, caller: Caller, request
   yield* checkRights(caller, request)
   yield* house.overload.check
   const job = yield* makeJob(version, caller, request, model)
-  const envelope = yield* makeEnvelope(job, { _tag: "JobQueued", jobId: job.id, namespaceId: job.namespaceId })
+  const envelope = yield* makeEnvelope(
+    job,
+    { _tag: "JobQueued", jobId: job.id, namespaceId: job.namespaceId },
+    house.daemonId
+  )
   const admitted = yield* store(house, caller, request, job, envelope)
   if (admitted.created) {
     yield* openLane(house, job)
@@ -180,16 +187,13 @@ const makeJob = Effect.fnUntraced(function* (
   return job
 })
 
-const makeEnvelope = (job: Job, message: Message): Effect.Effect<Envelope> =>
-  Effect.map(freshEnvelopeId, (id) => ({
-    version: ENVELOPE_VERSION,
-    id,
-    message,
-    replyTo: null,
+/** `replyTo` says where its readers are, most likely. */
+const makeEnvelope = (job: Job, message: Message, daemonId: DaemonId): Effect.Effect<Envelope> =>
+  freshEnvelope(message, {
+    replyTo: daemonAddress(daemonId),
     deadlineAt: job.deadlineAt,
-    attempt: 0,
     traceparent: job.traceparent
-  }))
+  })
 
 /**
  * Document and row side by side. A refused row takes its document with it; a row whose document did not come is failed and refunded before
@@ -229,7 +233,7 @@ const store = Effect.fnUntraced(function* (
 
 const withdraw = (house: House, { job, epoch }: JobRow) =>
   Effect.gen(function* () {
-    const envelope = yield* makeEnvelope(job, { _tag: "JobFinished", jobId: job.id, state: "failed" })
+    const envelope = yield* makeEnvelope(job, { _tag: "JobFinished", jobId: job.id, state: "failed" }, house.daemonId)
     const at = yield* Clock.currentTimeMillis
     yield* waitOut(
       house.store.finish({
@@ -305,7 +309,7 @@ const openLane = (house: House, job: Job) =>
     const lane = laneName(laneOf(job))
     if (house.lanesOpened.has(lane)) return Effect.void
     house.lanesOpened.add(lane)
-    return makeEnvelope(job, { _tag: "LaneOpened", lane }).pipe(
+    return makeEnvelope(job, { _tag: "LaneOpened", lane }, house.daemonId).pipe(
       Effect.flatMap((envelope) => house.transport.publish({ _tag: "Topic", topic: "lane" }, envelope)),
       Effect.catch((outage: Outage) => {
         house.lanesOpened.delete(lane)

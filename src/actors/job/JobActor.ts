@@ -9,8 +9,8 @@ import * as Exit from "effect/Exit"
 import type { ActorContext, Behavior } from "../../kernel/Actor.ts"
 import type { Guarded } from "../../layers/JobStore.ts"
 import { Outage, waitOut } from "../../layers/Outage.ts"
-import type { Delivery } from "../../layers/Transport.ts"
 import { leaseTokenOf, type JobId } from "../../schemas/Ids.ts"
+import type { Hold } from "./HeldDeliveries.ts"
 import type { JobRecord } from "../../schemas/JobRecord.ts"
 import { isTerminal, type JobRow } from "../../schemas/JobState.ts"
 import type { RuntimeSettings } from "../../schemas/RuntimeSettings.ts"
@@ -18,9 +18,10 @@ import type { TokenEvent } from "../../schemas/TokenEvent.ts"
 import { initial } from "../../policies/JobMachine.ts"
 import { isLoss } from "../../policies/NodeFaults.ts"
 import { measureOutput, noOutput } from "../../policies/OutputTokens.ts"
-import type { AttemptProgress, JobActorState, JobHouse } from "./JobActorState.ts"
+import type { Arrival, AttemptProgress, JobActorState, JobHouse } from "./JobActorState.ts"
 import { announce, apply, perform } from "./JobCommands.ts"
 import { close, publish } from "./JobFeed.ts"
+import { leasedElsewhere, onHandoverOverdue, onHandoverSent, onTaken } from "./JobHandover.ts"
 import type { ClaimAnswer, JobMessage } from "./JobMessages.ts"
 import {
   completeWhole,
@@ -35,9 +36,9 @@ import {
 import { endPoisoned } from "./PoisonedJob.ts"
 import { recordAgain, recordProgress } from "./Settlement.ts"
 
-export interface JobOptions {
+export interface JobOptions extends Omit<Arrival, "delivery"> {
   readonly jobId: JobId
-  readonly delivery: Delivery | null
+  readonly delivery: Hold
   readonly settings: RuntimeSettings
   /** The namespace's share of its lanes. */
   readonly weight: number
@@ -65,20 +66,23 @@ const init = Effect.fnUntraced(function* (house: JobHouse, options: JobOptions, 
   const row = yield* waitOut(house.store.get(jobId))
   if (row === null || isTerminal(row.state)) {
     if (row !== null) endFeed(house, row)
-    if (delivery !== null) yield* delivery.ack
+    yield* delivery.ack
     self.self.tellUnsafe({ _tag: "EndedElsewhere" })
     return null
   }
   if (self.restarts > ENDINGS_MAX && (row.owner === null || row.owner === house.daemonId)) {
     yield* endPoisoned(house, row)
     endFeed(house, row)
-    if (delivery !== null) yield* delivery.ack
+    yield* delivery.ack
     self.self.tellUnsafe({ _tag: "EndedElsewhere" })
     return null
   }
   const record = yield* waitOut(house.records.get({ _tag: "Operator", by: `daemon/${house.daemonId}` }, jobId))
   const durable = row.epoch === 0 ? [] : yield* waitOut(house.traces.fence(jobId, row.epoch))
+  const grant = self.restarts === 0 ? options.grant : null
+  if (grant !== null && grant.epoch !== row.epoch) return yield* declineGrant(house, options, self)
   const state = makeState(house, options, self, row, record ?? missingRecord(row), durable)
+  const adopting = row.state === "active" && grant === null
   yield* apply(state, {
     _tag: "Started",
     epoch: row.epoch,
@@ -86,14 +90,25 @@ const init = Effect.fnUntraced(function* (house: JobHouse, options: JobOptions, 
     failures: row.failures,
     last: state.feed.events.length,
     tokens: measureOutput(state.feed.events).tokens,
-    adopting: row.state === "active",
-    nodeId: row.state === "active" ? row.nodeId : null,
-    lease: row.state === "active" && row.attempt > 0 ? leaseTokenOf(jobId, row.attempt) : null
+    adopting,
+    nodeId: adopting ? row.nodeId : null,
+    lease: adopting && row.attempt > 0 ? leaseTokenOf(jobId, row.attempt) : null,
+    ...(grant === null ? {} : { past: grant.past })
   })
   if (record === null) yield* apply(state, { _tag: "Unservable", code: "record_missing" })
   else if (self.restarts > RESTARTS_MAX) yield* apply(state, { _tag: "Unservable", code: "poison" })
   return state
 })
+
+/** The row went on since the slot was leased for it. */
+const declineGrant = (house: JobHouse, { jobId, grant, from, delivery }: JobOptions, self: ActorContext<JobMessage>) =>
+  Effect.gen(function* () {
+    if (grant !== null) yield* house.release(grant.nodeId, grant.lease)
+    if (from !== null) house.mail.post({ _tag: "Inbox", daemonId: from }, { _tag: "JobTaken", jobId, taken: false })
+    yield* delivery.nack
+    yield* self.stop
+    return null
+  })
 
 const endFeed = (house: JobHouse, row: JobRow) => {
   const feed = house.feeds.find(row.job.id)
@@ -105,7 +120,7 @@ const endFeed = (house: JobHouse, row: JobRow) => {
 
 const makeState = (
   house: JobHouse,
-  { delivery, settings, weight }: JobOptions,
+  { delivery, settings, weight, from, grant, followers }: JobOptions,
   self: ActorContext<JobMessage>,
   row: JobRow,
   record: JobRecord,
@@ -115,6 +130,8 @@ const makeState = (
   // What readers were shown stays, even where the store lacks it; what nobody saw gives way to what is stored.
   if (durable.length > feed.published) feed.events.splice(0, feed.events.length, ...durable)
   else feed.events.length = feed.published
+  feed.epoch = row.epoch
+  for (const by of followers) house.relay.follow(feed, by)
   publish(feed, durable.length)
   return {
     house,
@@ -125,6 +142,9 @@ const makeState = (
     record,
     feed,
     delivery,
+    from,
+    grant: self.restarts === 0 ? grant : null,
+    handing: null,
     row,
     machine: initial({
       onNodeLoss: row.job.onNodeLoss,
@@ -236,7 +256,13 @@ const receive = (state: JobActorState, message: JobMessage): Effect.Effect<void,
     case "Unservable":
       return state.machine.phase === "leasing" ? apply(state, { _tag: "Unservable", code: message.code }) : Effect.void
     case "DispatcherRestarted":
-      return state.machine.phase === "leasing" ? wantAgain(state) : Effect.void
+      return state.machine.phase === "leasing" && state.handing === null ? wantAgain(state) : Effect.void
+    case "HandoverSent":
+      return onHandoverSent(state, message.exit)
+    case "HandoverOverdue":
+      return onHandoverOverdue(state)
+    case "Taken":
+      return onTaken(state, message.taken)
     case "RoomFull":
       return state.self.after("want", ROOM_FULL_PAUSE, { _tag: "DispatcherRestarted" })
     case "Cancel":
@@ -259,8 +285,10 @@ const receive = (state: JobActorState, message: JobMessage): Effect.Effect<void,
 const isOurs = ({ machine }: JobActorState, { nodeId, attempt }: { nodeId: string; attempt: number }) =>
   machine.nodeId === nodeId && machine.attempt === attempt
 
-const onLeased = (state: JobActorState, { nodeId, lease, decision }: Extract<JobMessage, { _tag: "Leased" }>) =>
+const onLeased = (state: JobActorState, leased: Extract<JobMessage, { _tag: "Leased" }>) =>
   Effect.gen(function* () {
+    const { nodeId, lease, decision, daemonId } = leased
+    if (daemonId !== state.house.daemonId) return yield* leasedElsewhere(state, leased)
     state.leasedAt ??= yield* Clock.currentTimeMillis
     state.routing = { ...state.routing, decisions: [...state.routing.decisions, decision] }
     yield* apply(state, { _tag: "Leased", nodeId, lease })
@@ -294,12 +322,14 @@ const onTimer = (state: JobActorState, timer: Extract<JobMessage, { _tag: "Timer
 
 const onClaimed = (state: JobActorState, { claimed, durable }: ClaimAnswer) =>
   Effect.gen(function* () {
+    tellFormer(state, claimed._tag === "Claimed")
     if (claimed._tag === "Refused") {
       if (claimed.row !== null) state.row = claimed.row
       return yield* apply(state, { _tag: "ClaimRefused", why: claimed.why })
     }
     const { row } = claimed
     state.row = row
+    state.feed.epoch = row.epoch
     yield* apply(state, { _tag: "Claimed", epoch: row.epoch, attempt: row.attempt })
     if (durable.length > state.feed.events.length) {
       const news = durable.slice(state.feed.events.length)
@@ -313,6 +343,17 @@ const onClaimed = (state: JobActorState, { claimed, durable }: ClaimAnswer) =>
     }
     if (row.crashes > state.settings.crashesMax) yield* apply(state, { _tag: "Unservable", code: "poison" })
   })
+
+/** Who had it before hears that it is here now, or that a slot was offered in vain. */
+const tellFormer = ({ house, job, from, machine }: JobActorState, claimed: boolean) => {
+  if (from === null || machine.claimed) return
+  const jobId = job.id
+  if (machine.adopting && !claimed) return
+  house.mail.post(
+    { _tag: "Inbox", daemonId: from },
+    machine.adopting ? { _tag: "JobMoved", jobId } : { _tag: "JobTaken", jobId, taken: claimed }
+  )
+}
 
 const onPiecesStored = (state: JobActorState, last: number, exit: Exit.Exit<boolean, Outage>) =>
   Effect.gen(function* () {
@@ -360,9 +401,10 @@ const onEndedElsewhere = (state: JobActorState) =>
   Effect.gen(function* () {
     // While the store is out the job goes on: its next guarded write finds out.
     const row = yield* Effect.catchTag(state.house.store.get(state.job.id), "Outage", () => Effect.succeed(null))
-    if (row === null || !isTerminal(row.state)) return
+    if (row === null || (!isTerminal(row.state) && row.epoch <= state.machine.epoch)) return
+    if (state.machine.phase === "claiming" && !isTerminal(row.state)) return
     state.row = row
-    if (state.machine.phase === "recording" || state.machine.phase === "settling") return
+    if (isTerminal(row.state) && (state.machine.phase === "recording" || state.machine.phase === "settling")) return
     announce(state)
     yield* apply(state, { _tag: "Stale" })
   })

@@ -6,10 +6,10 @@ import type * as Effect from "effect/Effect"
 import type { DaemonId, LeaseToken, NodeId } from "../../schemas/Ids.ts"
 import type * as Deferred from "effect/Deferred"
 import type { Job } from "../../schemas/Job.ts"
-import type { JobMoment } from "../../schemas/JobMoment.ts"
+import type { JobMoment, JobPast } from "../../schemas/JobMoment.ts"
 import type { Evaluation, JobRecord, LogEntry, Routing } from "../../schemas/JobRecord.ts"
 import type { JobRow } from "../../schemas/JobState.ts"
-import type { Gpu } from "../../schemas/NodeProfile.ts"
+import type { Decision, Gpu } from "../../schemas/NodeProfile.ts"
 import type { RuntimeSettings } from "../../schemas/RuntimeSettings.ts"
 import type { ActorContext } from "../../kernel/Actor.ts"
 import type { Registry } from "../../kernel/Registry.ts"
@@ -22,8 +22,11 @@ import type { Traces } from "../../layers/Traces.ts"
 import type { Delivery } from "../../layers/Transport.ts"
 import type { JobCommand, JobMachine } from "../../policies/JobMachine.ts"
 import type { OutputCount } from "../../policies/OutputTokens.ts"
+import type { Hold } from "./HeldDeliveries.ts"
 import type { JobFeed, JobFeeds } from "./JobFeed.ts"
 import type { JobMessage } from "./JobMessages.ts"
+import type { JobRelay } from "./JobRelay.ts"
+import type { Mail } from "../Mail.ts"
 import type { Publisher } from "./Publisher.ts"
 
 /** What a job's actor works with. */
@@ -39,6 +42,34 @@ export interface JobHouse {
   readonly registry: Registry["Service"]
   readonly feeds: JobFeeds["Service"]
   readonly publisher: Publisher["Service"]
+  readonly relay: JobRelay["Service"]
+  readonly mail: Mail["Service"]
+}
+
+/** A slot that another daemon leased for the job, here. */
+export interface Grant {
+  readonly nodeId: NodeId
+  readonly lease: LeaseToken
+  readonly decision: Decision
+  /** Of the row that the slot was leased for. */
+  readonly epoch: number
+  readonly past: JobPast
+}
+
+/** The slot on a node of another daemon, on offer to that daemon with the job. */
+export interface Handing {
+  readonly daemonId: DaemonId
+  readonly nodeId: NodeId
+  readonly lease: LeaseToken
+}
+
+/** How a job came to this daemon. */
+export interface Arrival {
+  readonly delivery: Delivery | null
+  readonly followers: ReadonlyArray<DaemonId>
+  readonly grant: Grant | null
+  /** The daemon that it is taken over from, if that one lives. */
+  readonly from: DaemonId | null
 }
 
 /** The present attempt. */
@@ -69,7 +100,12 @@ export interface JobActorState {
   readonly weight: number
   readonly record: JobRecord
   readonly feed: JobFeed
-  readonly delivery: Delivery | null
+  readonly delivery: Hold
+  readonly from: DaemonId | null
+  /** The slot that it came with, until it is used. */
+  grant: Grant | null
+  /** The slot that is on offer to another daemon, with the job. */
+  handing: Handing | null
   row: JobRow
   machine: JobMachine
   readonly moments: Array<{ readonly at: number; readonly moment: JobMoment }>

@@ -6,12 +6,12 @@ import type { JobStore } from "../../layers/JobStore.ts"
 import type { Registry } from "../../kernel/Registry.ts"
 import { jobAddress } from "../../schemas/Address.ts"
 import { zero } from "../../schemas/Credits.ts"
-import { ENVELOPE_VERSION } from "../../schemas/Envelope.ts"
-import { freshEnvelopeId } from "../../schemas/Ids.ts"
+import { freshEnvelope } from "../../schemas/Envelope.ts"
 import type { CancelCause } from "../../schemas/JobMoment.ts"
 import { isTerminal, type JobRow } from "../../schemas/JobState.ts"
 import { refuse } from "../../schemas/Refusal.ts"
 import { reader, type JobFeeds } from "./JobFeed.ts"
+import type { Mail } from "../Mail.ts"
 import type { JobMessage } from "./JobMessages.ts"
 import type { Publisher } from "./Publisher.ts"
 
@@ -21,10 +21,13 @@ export interface CancelHouse {
   readonly registry: Registry["Service"]
   readonly feeds: JobFeeds["Service"]
   readonly publisher: Publisher["Service"]
+  readonly mail: Mail["Service"]
 }
 
-/** Looks again as often, when the job moved between a look and a guarded write. */
-const TRIES_MAX = 20
+/** Looks again as often, when the job moved between a look and a guarded write, or its owner was asked. */
+const TRIES_MAX = 50
+/** Looks between two words to the owner: a word may be lost, and the job may move. */
+const ASK_EVERY = 5
 
 export const cancelJob = (house: CancelHouse, row: JobRow, cause: CancelCause) =>
   Effect.gen(function* () {
@@ -35,6 +38,7 @@ export const cancelJob = (house: CancelHouse, row: JobRow, cause: CancelCause) =
         return yield* refuse("conflict", `The job has ended already, as ${seen.state}.`, { jobId: seen.job.id })
       }
       const ended = yield* hasActor(house, seen) ? askActor(house, seen, cause) : endWaiting(house, seen, cause)
+      if (!ended && tries % ASK_EVERY === 0) askOwner(house, seen, cause)
       if (ended) {
         const after = yield* house.store.get(seen.job.id)
         if (after !== null) seen = after
@@ -48,6 +52,12 @@ export const cancelJob = (house: CancelHouse, row: JobRow, cause: CancelCause) =
   })
 
 const hasActor = ({ registry }: CancelHouse, { job }: JobRow) => registry.find(jobAddress(job.id))._tag === "Some"
+
+/** Where its actor is, it is ended by the actor; the row tells when. */
+const askOwner = ({ mail }: CancelHouse, { job, owner }: JobRow, cause: CancelCause): void => {
+  if (owner === null) return
+  mail.post({ _tag: "Inbox", daemonId: owner }, { _tag: "CancelJob", jobId: job.id, cause })
+}
 
 /** Told, then followed to its end. */
 const askActor = ({ registry, feeds }: CancelHouse, { job }: JobRow, cause: CancelCause) =>
@@ -68,27 +78,17 @@ const endWaiting = (house: CancelHouse, { job, epoch, state }: JobRow, cause: Ca
   Effect.gen(function* () {
     if (state !== "queued") return false
     const at = yield* Clock.currentTimeMillis
-    const envelope = {
-      version: ENVELOPE_VERSION,
-      id: yield* freshEnvelopeId,
-      message: { _tag: "JobFinished", jobId: job.id, state: "cancelled" },
-      replyTo: null,
-      deadlineAt: null,
-      attempt: 0,
-      traceparent: job.traceparent
+    const { traceparent } = job
+    const envelope = yield* freshEnvelope({ _tag: "JobFinished", jobId: job.id, state: "cancelled" }, { traceparent })
+    const patch = {
+      state: "cancelled",
+      errorCode: cause,
+      finishedAt: at,
+      completeness: "truncated",
+      truncatedReason: cause,
+      cost: zero
     } as const
-    yield* house.records.patch(
-      job.id,
-      {
-        state: "cancelled",
-        errorCode: cause,
-        finishedAt: at,
-        completeness: "truncated",
-        truncatedReason: cause,
-        cost: zero
-      },
-      true
-    )
+    yield* house.records.patch({ jobId: job.id, epoch, patch, durable: true })
     const guarded = yield* house.store.finish({
       jobId: job.id,
       daemonId: null,

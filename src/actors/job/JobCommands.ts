@@ -12,8 +12,8 @@ import { step, type JobCommand } from "../../policies/JobMachine.ts"
 import { noOutput } from "../../policies/OutputTokens.ts"
 import { backoffMs } from "../../policies/Retry.ts"
 import { DISPATCHER, nodeAddress } from "../../schemas/Address.ts"
-import { ENVELOPE_VERSION } from "../../schemas/Envelope.ts"
-import { freshEnvelopeId, type NodeId } from "../../schemas/Ids.ts"
+import { freshEnvelope } from "../../schemas/Envelope.ts"
+import type { NodeId } from "../../schemas/Ids.ts"
 import type { JobMoment, JobTimer } from "../../schemas/JobMoment.ts"
 import { isTerminal, type JobRow } from "../../schemas/JobState.ts"
 import { runtimeBody } from "../../schemas/openai/RuntimeBody.ts"
@@ -49,7 +49,7 @@ export const perform = (state: JobActorState, command: JobCommand): Effect.Effec
     case "Claim":
       return claim(state, command.nodeId)
     case "AckDelivery":
-      return state.delivery?.ack ?? Effect.void
+      return state.delivery.ack
     case "NackDelivery":
       return giveBack(state)
     case "Assign":
@@ -89,7 +89,7 @@ export const perform = (state: JobActorState, command: JobCommand): Effect.Effec
 
 /** Of a daemon that was declared dead it goes back with its channel, in a moment: given back at once, it would come here again, and again. */
 const giveBack = ({ delivery, moments }: JobActorState): Effect.Effect<void> =>
-  delivery === null || moments.at(-1)?.moment._tag === "ClaimRefused" ? Effect.void : delivery.nack
+  moments.at(-1)?.moment._tag === "ClaimRefused" ? Effect.void : delivery.nack
 
 /** What waits until the record is written: the node keeps its result, and the actor stays, for that long. */
 const isFarewell = ({ _tag }: JobCommand) => _tag === "AckNode" || _tag === "Stop"
@@ -117,7 +117,13 @@ const attemptOf = ({ job, machine }: JobActorState) => ({ jobId: job.id, attempt
 
 const want = (state: JobActorState, mustContinue: boolean, tried: ReadonlyArray<NodeId>) =>
   Effect.suspend(() => {
-    const { job, settings } = state
+    const { job, settings, grant, self } = state
+    if (grant !== null) {
+      state.grant = null
+      const { nodeId, lease, decision } = grant
+      self.self.tellUnsafe({ _tag: "Leased", nodeId, lease, decision, daemonId: state.house.daemonId })
+      return Effect.void
+    }
     const told = tellDispatcher(state, {
       _tag: "Want",
       wanting: {
@@ -135,7 +141,7 @@ const want = (state: JobActorState, mustContinue: boolean, tried: ReadonlyArray<
   })
 
 const claim = (state: JobActorState, nodeId: NodeId | null) => {
-  const { house, job, machine, row, self } = state
+  const { house, job, machine, row, self, from } = state
   const { adopting, failures } = machine
   const asked = Effect.gen(function* () {
     const answered = yield* waitOut(
@@ -145,6 +151,7 @@ const claim = (state: JobActorState, nodeId: NodeId | null) => {
         nodeId,
         epochSeen: row.epoch,
         failures,
+        from,
         crashed: adopting,
         at: yield* Clock.currentTimeMillis
       })
@@ -152,7 +159,7 @@ const claim = (state: JobActorState, nodeId: NodeId | null) => {
     const claimed = isOurs(answered, state, nodeId ?? row.nodeId)
       ? { _tag: "Claimed" as const, row: answered.row }
       : answered
-    const taken = adopting && claimed._tag === "Claimed"
+    const taken = (adopting || from !== null) && claimed._tag === "Claimed"
     return { claimed, durable: taken ? yield* waitOut(house.traces.fence(job.id, claimed.row.epoch)) : [] }
   })
   return self.fork(asked, (exit) => ({ _tag: "ClaimAnswered", exit }))
@@ -277,15 +284,10 @@ const handBack = (state: JobActorState) =>
         epoch: machine.epoch,
         runAt: at,
         code: "drained",
-        envelope: {
-          version: ENVELOPE_VERSION,
-          id: yield* freshEnvelopeId,
-          message: { _tag: "JobQueued", jobId: job.id, namespaceId: job.namespaceId },
-          replyTo: null,
-          deadlineAt: job.deadlineAt,
-          attempt: machine.attempt,
-          traceparent: job.traceparent
-        },
+        envelope: yield* freshEnvelope(
+          { _tag: "JobQueued", jobId: job.id, namespaceId: job.namespaceId },
+          { deadlineAt: job.deadlineAt, attempt: machine.attempt, traceparent: job.traceparent }
+        ),
         at
       })
     )

@@ -5,7 +5,7 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import type { JobId, NamespaceId } from "../../schemas/Ids.ts"
+import type { DaemonId, JobId, NamespaceId } from "../../schemas/Ids.ts"
 import type { JobRow } from "../../schemas/JobState.ts"
 import type { TokenEvent } from "../../schemas/TokenEvent.ts"
 import type { JobSignal } from "./JobStreams.ts"
@@ -23,11 +23,17 @@ export interface JobFeed {
   closed: { readonly row: JobRow } | "moved" | "left" | null
   readers: number
   readonly waiting: Set<() => void>
+  /** Of the owner whose pieces these are. */
+  epoch: number
+  /** Daemons with readers, which hear of what is published here. */
+  readonly followers: Set<DaemonId>
+  onPublished: ((first: number, last: number) => void) | null
 }
 
 /** Pieces up to number `last` are out. */
 export const publish = (feed: JobFeed, last: number): void => {
   if (last <= feed.published) return
+  feed.onPublished?.(feed.published + 1, last)
   feed.published = last
   wake(feed)
 }
@@ -35,7 +41,7 @@ export const publish = (feed: JobFeed, last: number): void => {
 export const close = (feed: JobFeed, closed: JobFeed["closed"]): void => {
   if (feed.closed !== null) return
   feed.closed = closed
-  if (typeof closed === "object") feed.published = feed.events.length
+  if (typeof closed === "object") publish(feed, feed.events.length)
   wake(feed)
 }
 
@@ -110,7 +116,10 @@ export class JobFeeds extends Context.Service<
           published: 0,
           closed: null,
           readers: 0,
-          waiting: new Set()
+          waiting: new Set(),
+          epoch: 0,
+          followers: new Set(),
+          onPublished: null
         }
         feeds.set(jobId, feed)
         return feed

@@ -7,12 +7,16 @@ import type { ActorContext, ActorSpec, Behavior } from "../../kernel/Actor.ts"
 import type { JobSurvey } from "../../layers/JobStore.ts"
 import { waitOut } from "../../layers/Outage.ts"
 import type { Delivery, Transport } from "../../layers/Transport.ts"
+import { daemonAt } from "../../schemas/Address.ts"
+import type { Message } from "../../schemas/Envelope.ts"
 import { laneName, laneNamed, type Lane } from "../../schemas/Job.ts"
 import type { JobSupervisor } from "./JobSupervisor.ts"
 
 export type IntakeMessage =
   | { readonly _tag: "LanesOpened"; readonly lanes: ReadonlyArray<Lane> }
   | { readonly _tag: "LookAgain" }
+
+type JobQueued = Extract<Message, { _tag: "JobQueued" }>
 
 export interface IntakeHouse {
   readonly transport: Transport["Service"]
@@ -94,13 +98,20 @@ const consume = ({ house, self, lanes }: IntakeState, lane: Lane): Effect.Effect
       while (true) {
         for (const delivery of yield* consumer.take) {
           const { message } = delivery.envelope
-          if (message._tag === "JobQueued") yield* house.jobs.start(message.jobId, message.namespaceId, delivery)
+          if (message._tag === "JobQueued") yield* take(house, message, delivery)
           else yield* park(house, delivery)
         }
       }
     })
   )
   return self.fork(waitOut(once))
+}
+
+/** Its readers are, most likely, where it was accepted. */
+const take = ({ jobs }: IntakeHouse, { jobId, namespaceId }: JobQueued, delivery: Delivery) => {
+  const reader = daemonAt(delivery.envelope.replyTo)
+  const followers = reader === null ? [] : [reader]
+  return jobs.start(jobId, namespaceId, { delivery, followers, grant: null, from: null })
 }
 
 /** What is no job does not belong in a lane; it is kept where an operator finds it. */

@@ -28,7 +28,11 @@ export type JobMessage =
   /** The closing record was written, or refused (`false`: another epoch writes it), or its store is out. */
   | { readonly _tag: "RecordAnswered"; readonly exit: Exit.Exit<boolean, Outage> }
   | { readonly _tag: "SettleAnswered"; readonly exit: Exit.Exit<Guarded> }
-  /** The row was ended by somebody else. */
+  /** The row was ended by somebody else, or somebody else acts for it: look at it. */
   | { readonly _tag: "EndedElsewhere" }
+  /** The offer of the job to the daemon of its slot: sent or not, answered or not. */
+  | { readonly _tag: "HandoverSent"; readonly exit: Exit.Exit<void, unknown> }
+  | { readonly _tag: "HandoverOverdue" }
+  | { readonly _tag: "Taken"; readonly taken: boolean }
   /** Hand the job on; `onlyIdle` spares one that a node works on or that is being ended. */
   | { readonly _tag: "Drain"; readonly onlyIdle: boolean }

@@ -20,6 +20,8 @@ import { cancelJob } from "./JobCancel.ts"
 import { explainJob } from "./JobExplain.ts"
 import type { JobMessage } from "./JobMessages.ts"
 import { JobStreams, type JobSignal, type Subscription } from "./JobStreams.ts"
+import { JobRelay } from "./JobRelay.ts"
+import { Mail } from "../Mail.ts"
 import { Publisher } from "./Publisher.ts"
 import { LiveNodes } from "../../layers/LiveNodes.ts"
 import { Settings } from "../../layers/Settings.ts"
@@ -28,7 +30,7 @@ import { traced } from "../../layers/Traced.ts"
 const PAGE = 512
 const TOPIC_PREFETCH = 1000
 /** A feed whose job has no actor here is compared with the store this often, in case the word of its end got lost. */
-const LOOK_EVERY = "2 seconds"
+const LOOK_EVERY = "1 second"
 
 export type ReadingHouse = Effect.Success<typeof makeHouse>
 
@@ -43,7 +45,9 @@ const makeHouse = Effect.gen(function* () {
     feeds: yield* JobFeeds,
     live: yield* LiveNodes,
     settings: yield* Settings,
-    publisher: yield* Publisher
+    publisher: yield* Publisher,
+    mail: yield* Mail,
+    relay: yield* JobRelay
   }
 })
 
@@ -114,7 +118,7 @@ const findPlace = (house: ReadingHouse, scope: ReadScope, jobId: JobId, afterSeq
     const feed = house.feeds.open(jobId, row.job.namespaceId)
     const place = readFeed(house, feed, afterSeq)
     const again = yield* house.store.get(jobId)
-    if (again !== null && isTerminal(again.state)) leaveFeed(house, feed)
+    if (again !== null) yield* readOn(house, feed, again)
     return place
   })
 
@@ -199,9 +203,13 @@ const heardEnd = (house: ReadingHouse, jobId: JobId) =>
   })
 
 const lookAt = (house: ReadingHouse, feed: JobFeed) =>
-  Effect.map(house.store.get(feed.jobId), (row) => {
-    if (row !== null && isTerminal(row.state)) leaveFeed(house, feed)
-  })
+  Effect.flatMap(house.store.get(feed.jobId), (row) => (row === null ? Effect.void : readOn(house, feed, row)))
+
+/** Without an actor here, what is new of a job is with its owner, or in its trace. */
+const readOn = (house: ReadingHouse, feed: JobFeed, row: JobRow): Effect.Effect<void> => {
+  if (isTerminal(row.state)) return Effect.sync(() => leaveFeed(house, feed))
+  return row.state === "active" && !hasActor(house, feed.jobId) ? house.relay.followOwner(feed, row) : Effect.void
+}
 
 const lookAtOrphans = (house: ReadingHouse) =>
   Effect.suspend(() =>

@@ -17,15 +17,16 @@ import { Namespaces } from "../../layers/Namespaces.ts"
 import { waitOut } from "../../layers/Outage.ts"
 import { Settings } from "../../layers/Settings.ts"
 import { Traces } from "../../layers/Traces.ts"
-import type { Delivery } from "../../layers/Transport.ts"
 import { jobAddress } from "../../schemas/Address.ts"
 import type { JobId, LeaseToken, NamespaceId, NodeId } from "../../schemas/Ids.ts"
 import { isOutage, Root } from "../Root.ts"
-import { HeldDeliveries } from "./HeldDeliveries.ts"
+import { HeldDeliveries, type Hold } from "./HeldDeliveries.ts"
 import { behavior } from "./JobActor.ts"
-import type { JobHouse } from "./JobActorState.ts"
+import type { Arrival, JobHouse } from "./JobActorState.ts"
 import { JobFeeds } from "./JobFeed.ts"
 import type { JobMessage } from "./JobMessages.ts"
+import { JobRelay } from "./JobRelay.ts"
+import { Mail } from "../Mail.ts"
 import { Publisher } from "./Publisher.ts"
 
 /** Batches of pieces and other messages that may wait for one job. */
@@ -36,8 +37,8 @@ const WEIGHT_FRESH_MS = 10_000
 export class JobSupervisor extends Context.Service<
   JobSupervisor,
   {
-    /** Afterwards the job has an actor here. A job that has one and waits is held by its newest delivery. */
-    readonly start: (jobId: JobId, namespaceId: NamespaceId, delivery: Delivery | null) => Effect.Effect<void>
+    /** Afterwards the job has an actor here; false: it had one before. A job that has one and waits is held by its newest delivery. */
+    readonly start: (jobId: JobId, namespaceId: NamespaceId, arrival: Arrival) => Effect.Effect<boolean>
     /** Jobs with an actor here. */
     readonly size: Effect.Effect<number>
     /** Tells jobs that nobody works on to hand themselves on; the others go on. */
@@ -62,15 +63,15 @@ export class JobSupervisor extends Context.Service<
         backoff: { first: "50 millis", max: "5 seconds" },
         waitOut: isOutage
       })
-      const start = Effect.fnUntraced(function* (jobId: JobId, namespaceId: NamespaceId, delivery: Delivery | null) {
+      const start = Effect.fnUntraced(function* (jobId: JobId, namespaceId: NamespaceId, arrival: Arrival) {
         const current = yield* settings.current
         const weight = yield* weightOf(namespaceId)
-        const startWith = (held: Delivery | null) =>
+        const startWith = (hold: Hold) =>
           jobs
             .start({
               address: jobAddress(jobId),
               kind: "job",
-              behavior: behavior(house, { jobId, delivery: held, settings: current.settings, weight }),
+              behavior: behavior(house, { ...arrival, jobId, delivery: hold, settings: current.settings, weight }),
               mailbox: { capacityMax: MAILBOX_MAX, whenFull: "refuse" },
               restart: "transient",
               drainMax: "2 seconds"
@@ -79,8 +80,7 @@ export class JobSupervisor extends Context.Service<
               Effect.as("started" as const),
               Effect.catchTag("AlreadyStarted", () => Effect.succeed("there" as const))
             )
-        if (delivery === null) yield* startWith(null)
-        else yield* deliveries.start(jobId, delivery, startWith)
+        return (yield* deliveries.start(jobId, arrival.delivery, startWith)) === "started"
       })
       const size = Effect.map(jobs.children, (children) => children.length)
       yield* Effect.forkScoped(
@@ -117,6 +117,8 @@ const makeHouse: Effect.Effect<
   | Registry
   | JobFeeds
   | Publisher
+  | JobRelay
+  | Mail
   | Scope.Scope
 > = Effect.gen(function* () {
   const { daemonId } = yield* DaemonConfig
@@ -130,7 +132,9 @@ const makeHouse: Effect.Effect<
     incidents: yield* Incidents,
     registry: yield* Registry,
     feeds: yield* JobFeeds,
-    publisher: yield* Publisher
+    publisher: yield* Publisher,
+    relay: yield* JobRelay,
+    mail: yield* Mail
   }
 })
 

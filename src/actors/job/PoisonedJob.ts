@@ -6,8 +6,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { waitOut } from "../../layers/Outage.ts"
 import { zero } from "../../schemas/Credits.ts"
-import { ENVELOPE_VERSION } from "../../schemas/Envelope.ts"
-import { freshEnvelopeId } from "../../schemas/Ids.ts"
+import { freshEnvelope } from "../../schemas/Envelope.ts"
 import type { JobRow } from "../../schemas/JobState.ts"
 import type { JobHouse } from "./JobActorState.ts"
 
@@ -25,18 +24,12 @@ export const endPoisoned = (house: JobHouse, { job, epoch, owner, state, nodeId 
       truncatedReason: POISON
     } as const
     yield* Effect.logError("job crashes its actor again and again", { jobId: job.id })
-    yield* Effect.catchCause(waitOut(house.records.patch(job.id, closing, true)), (cause) =>
-      Effect.logError("poisoned job's record stays as it is", { jobId: job.id, cause: String(cause) })
+    yield* Effect.catchCause(
+      waitOut(house.records.patch({ jobId: job.id, epoch, patch: closing, durable: true })),
+      (cause) => Effect.logError("poisoned job's record stays as it is", { jobId: job.id, cause: String(cause) })
     )
-    const envelope = {
-      version: ENVELOPE_VERSION,
-      id: yield* freshEnvelopeId,
-      message: { _tag: "JobFinished", jobId: job.id, state: "failed" },
-      replyTo: null,
-      deadlineAt: null,
-      attempt: 0,
-      traceparent: job.traceparent
-    } as const
+    const { traceparent } = job
+    const envelope = yield* freshEnvelope({ _tag: "JobFinished", jobId: job.id, state: "failed" }, { traceparent })
     const guarded = yield* waitOut(
       house.store.finish({
         jobId: job.id,

@@ -15,8 +15,7 @@ import type { Ending } from "../../policies/JobMachine.ts"
 import { charge } from "../../policies/Pricing.ts"
 import { canonicalJson } from "../../schemas/CanonicalJson.ts"
 import { zero, type Credits } from "../../schemas/Credits.ts"
-import { ENVELOPE_VERSION, type Envelope } from "../../schemas/Envelope.ts"
-import { freshEnvelopeId } from "../../schemas/Ids.ts"
+import { freshEnvelope, type Envelope } from "../../schemas/Envelope.ts"
 import type { Usage } from "../../schemas/Job.ts"
 import type { Output, SystemMetrics } from "../../schemas/JobRecord.ts"
 import { joinChoices } from "../../schemas/OutputChoices.ts"
@@ -72,13 +71,11 @@ const closeRecord = (state: JobActorState, ending: Ending): Effect.Effect<boolea
     const joined = rest.length === 0 || (yield* house.traces.append({ jobId: job.id, epoch, attempt, events: rest }))
     if (!joined) return false
     const finished = logEntry(state, "execution", "finished", now, { state: ending.state, code: ending.code })
-    yield* Effect.all(
-      [house.records.patch(job.id, closing(state, ending, now), true), house.logs.append([...state.logs, finished])],
-      {
-        concurrency: 2,
-        discard: true
-      }
-    )
+    const change = { jobId: job.id, epoch, patch: closing(state, ending, now), durable: true }
+    const [patched] = yield* Effect.all([house.records.patch(change), house.logs.append([...state.logs, finished])], {
+      concurrency: 2
+    })
+    if (patched === "stale") return false
     state.stored = feed.events.length
     state.logs = []
     return true
@@ -90,17 +87,19 @@ const closing = (state: JobActorState, ending: Ending, now: number): RecordPatch
   finishedAt: now,
   routing: state.routing,
   output: outputOf(state, ending, now),
-  evaluation: {
-    failure: state.failures.length > 0,
-    failures: state.failures,
-    lowConfidence: null,
-    moderation: []
-  },
+  evaluation: evaluationOf(state.failures),
   system: systemOf(state, now),
   cost: costOf(state, ending),
   completeness: ending.state === "completed" ? "complete" : "truncated",
   truncatedReason: ending.state === "completed" ? null : (ending.code ?? ending.state),
   moments: [...state.moments]
+})
+
+const evaluationOf = (failures: JobActorState["failures"]) => ({
+  failure: failures.length > 0,
+  failures,
+  lowConfidence: null,
+  moderation: []
 })
 
 const outputOf = (state: JobActorState, ending: Ending, now: number): Output | null => {
@@ -130,17 +129,22 @@ const systemOf = (
   configDigest: opened.system.configDigest
 })
 
-/** Where the job stands, for whoever looks at it while it runs. Losing it loses nothing that is not written again at the end. */
+/** Where the job stands, for whoever looks at it while it runs or goes on with it. Losing it loses nothing that is not written again at the end. */
 export const recordProgress = (state: JobActorState): Effect.Effect<void> => {
-  const { house, job, routing, moments } = state
+  const { house, job, routing, moments, logs, failures, machine } = state
+  state.logs = []
   const progress = Effect.gen(function* () {
     const now = yield* Clock.currentTimeMillis
-    yield* house.records.patch(
-      job.id,
-      { state: "active", routing, system: { ...systemOf(state, now), totalMs: null }, moments: [...moments] },
-      false
-    )
-  })
+    const patch = {
+      state: "active",
+      routing,
+      evaluation: evaluationOf(failures),
+      system: { ...systemOf(state, now), totalMs: null },
+      moments: [...moments]
+    } as const
+    yield* house.logs.append(logs)
+    yield* house.records.patch({ jobId: job.id, epoch: machine.epoch, patch, durable: false })
+  }).pipe(Effect.tapError(() => Effect.sync(() => void (state.logs = [...logs, ...state.logs]))))
   const earlier = state.noting
   const noting = Deferred.makeUnsafe<void>()
   state.noting = noting
@@ -182,12 +186,7 @@ export const settle = (state: JobActorState, ending: Ending, claimed: boolean): 
 }
 
 const finishedEnvelope = ({ job, machine }: JobActorState, ending: Ending): Effect.Effect<Envelope> =>
-  Effect.map(freshEnvelopeId, (id) => ({
-    version: ENVELOPE_VERSION,
-    id,
-    message: { _tag: "JobFinished", jobId: job.id, state: ending.state },
-    replyTo: null,
-    deadlineAt: null,
-    attempt: machine.attempt,
-    traceparent: job.traceparent
-  }))
+  freshEnvelope(
+    { _tag: "JobFinished", jobId: job.id, state: ending.state },
+    { attempt: machine.attempt, traceparent: job.traceparent }
+  )

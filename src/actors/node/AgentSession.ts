@@ -78,7 +78,7 @@ const converse = Effect.fnUntraced(function* (house: SessionHouse, socket: Agent
   )
   const { row, tested } = yield* register(house, hello)
   const { version: _version, digest, settings } = yield* house.settings.current
-  const session = yield* openSession(socket, hello, tested)
+  const session = yield* openSession(socket, hello, row.generation, tested)
   send(socket, { _tag: "Registered", sessionId: session.id, digest, heartbeatMs: settings.heartbeatMs })
   const actor = yield* house.actorOf(row)
   yield* Effect.orDie(actor.tell({ _tag: "SessionOpened", session }))
@@ -89,12 +89,18 @@ const converse = Effect.fnUntraced(function* (house: SessionHouse, socket: Agent
   )
 })
 
-const openSession = (socket: AgentSocket, hello: Authenticate, tested: boolean): Effect.Effect<NodeSession> =>
+const openSession = (
+  socket: AgentSocket,
+  hello: Authenticate,
+  generation: number,
+  tested: boolean
+): Effect.Effect<NodeSession> =>
   Effect.gen(function* () {
     const id = yield* freshSessionId
     const context = yield* Effect.context<never>()
     return {
       id,
+      generation,
       profile: hello.profile,
       tested,
       sessionKey: hello.sessionKey,

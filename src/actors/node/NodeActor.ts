@@ -13,7 +13,16 @@ import type { NodeActorState, NodeHouse } from "./NodeActorState.ts"
 import { report, sendFrame } from "./NodeActorState.ts"
 import { assign, cancelAttempt, lookAtHeld, onFrames, reattach, settleAttempt } from "./NodeAttempts.ts"
 import type { NodeMessage, NodeSession } from "./NodeMessages.ts"
-import { announce, forgive, penalise, praise, presenceDue, reloadRestrictions, startDrain } from "./NodeStanding.ts"
+import {
+  announce,
+  forgive,
+  penalise,
+  praise,
+  presenceDue,
+  reloadRestrictions,
+  startDrain,
+  supersede
+} from "./NodeStanding.ts"
 import { startTests, testTimedOut } from "./NodeTests.ts"
 
 /** How long an actor outlives its last session. */
@@ -60,6 +69,11 @@ const receive = (state: NodeActorState, message: NodeMessage): Effect.Effect<voi
   switch (message._tag) {
     case "SessionOpened":
       return onSessionOpened(state, message.session)
+    case "ConnectedElsewhere":
+      return Effect.sync(() => {
+        const { session } = state
+        if (session !== null && session.generation < message.generation) supersede(state, session)
+      })
     case "FramesCame":
       return message.sessionId === state.session?.id ? onFrames(state, message.frames) : Effect.void
     case "SessionClosed":
@@ -102,6 +116,7 @@ const receive = (state: NodeActorState, message: NodeMessage): Effect.Effect<voi
 const onSessionOpened = (state: NodeActorState, session: NodeSession) =>
   Effect.gen(function* () {
     const older = state.session
+    if (older !== null && older.generation > session.generation) return session.end("superseded")
     if (older !== null) {
       yield* loseSession(state, "superseded")
       older.end("superseded")
@@ -122,6 +137,10 @@ const onSessionOpened = (state: NodeActorState, session: NodeSession) =>
     state.lifecycle = session.tested ? "active" : "testing"
     yield* state.self.cancelAfter("idle")
     yield* announce(state)
+    house.mail.post(
+      { _tag: "Topic", topic: "node" },
+      { _tag: "NodeConnected", nodeId, by: house.daemonId, generation: session.generation }
+    )
     yield* Effect.logInfo("node connected", { nodeId, name: session.profile.name, lifecycle: state.lifecycle })
     if (!session.tested) yield* startTests(state)
     yield* reloadRestrictions(state)

@@ -13,6 +13,7 @@ import { jobAddress } from "../../schemas/Address.ts"
 import type { AgentFrame, DaemonFrame } from "../../schemas/AgentFrame.ts"
 import type { DaemonId, JobId, NodeId } from "../../schemas/Ids.ts"
 import type { Gpu, NodeLifecycle, NodeRow, NodeTrack, RestrictionKind, ServedModel } from "../../schemas/NodeProfile.ts"
+import type { Mail } from "../Mail.ts"
 import type { NodeMessage, NodeReport, NodeSession } from "./NodeMessages.ts"
 
 /** What a node's actor works with. */
@@ -25,6 +26,7 @@ export interface NodeHouse {
   readonly settings: Settings["Service"]
   readonly catalog: Catalog["Service"]
   readonly incidents: Incidents["Service"]
+  readonly mail: Mail["Service"]
 }
 
 export interface HeldAttempt {

@@ -5,7 +5,7 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { waitOut } from "../../layers/Outage.ts"
-import { isTerminal } from "../../schemas/JobState.ts"
+import { isTerminal, type JobRow } from "../../schemas/JobState.ts"
 import type { AgentFrame } from "../../schemas/AgentFrame.ts"
 import type { JobId } from "../../schemas/Ids.ts"
 import { isSigned, report, sendFrame, slotsUsed, type HeldAttempt, type NodeActorState } from "./NodeActorState.ts"
@@ -177,6 +177,12 @@ export const lookAtHeld = (state: NodeActorState): Effect.Effect<void> => {
   return orphans.length === 0 ? Effect.void : state.self.fork(settleOver(state, orphans))
 }
 
+/** The node is here now, so its job belongs here: its owner, dead or alive, cannot reach it. */
+const adoptFrom = ({ house, nodeId }: NodeActorState, { job, owner, nodeId: theirs }: JobRow) =>
+  owner === house.daemonId || theirs !== nodeId
+    ? Effect.void
+    : house.mail.handle({ _tag: "AdoptJob", jobId: job.id, namespaceId: job.namespaceId, from: owner })
+
 const settleOver = (state: NodeActorState, orphans: ReadonlyArray<{ jobId: JobId; attempt: number }>) =>
   Effect.forEach(
     orphans,
@@ -185,7 +191,8 @@ const settleOver = (state: NodeActorState, orphans: ReadonlyArray<{ jobId: JobId
         const row = yield* waitOut(state.house.store.get(jobId))
         // A job that waits again is past this attempt; one that is active may still ask for it.
         const over = row === null || isTerminal(row.state) || row.state === "queued" || row.attempt !== attempt
-        if (over) state.self.self.tellUnsafe({ _tag: "SettleAttempt", jobId, attempt, status: "stale" })
+        if (over) return void state.self.self.tellUnsafe({ _tag: "SettleAttempt", jobId, attempt, status: "stale" })
+        yield* adoptFrom(state, row)
       }),
     { concurrency: 8, discard: true }
   )

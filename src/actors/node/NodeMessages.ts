@@ -11,6 +11,8 @@ import type { DaemonFrame } from "../../schemas/AgentFrame.ts"
 /** The one socket of a node, after its handshake. */
 export interface NodeSession {
   readonly id: SessionId
+  /** Of two sessions of one node, on whichever daemons, the one with the higher generation is the later. */
+  readonly generation: number
   readonly profile: NodeProfile
   /** It passed its test with these models before: no need to test it again. */
   readonly tested: boolean
@@ -38,6 +40,8 @@ export interface Assignment {
 
 export type NodeMessage =
   | { readonly _tag: "SessionOpened"; readonly session: NodeSession }
+  /** The node opened a session with another daemon. */
+  | { readonly _tag: "ConnectedElsewhere"; readonly generation: number }
   | { readonly _tag: "FramesCame"; readonly sessionId: SessionId; readonly frames: ReadonlyArray<AgentFrame> }
   | { readonly _tag: "SessionClosed"; readonly sessionId: SessionId; readonly code: string }
   | { readonly _tag: "Assign"; readonly assignment: Assignment }

@@ -11,7 +11,7 @@ import type { NodePresence } from "../../schemas/NodeProfile.ts"
 import type { PresenceChange } from "../../layers/LiveNodes.ts"
 import { waitOut } from "../../layers/Outage.ts"
 import { report, sendFrame, type NodeActorState } from "./NodeActorState.ts"
-import type { NodeMessage } from "./NodeMessages.ts"
+import type { NodeMessage, NodeSession } from "./NodeMessages.ts"
 
 export const announce = (state: NodeActorState) =>
   Effect.gen(function* () {
@@ -24,6 +24,7 @@ export const announce = (state: NodeActorState) =>
       environment: row.environment,
       daemonId: house.daemonId,
       sessionId: session.id,
+      generation: session.generation,
       lifecycle: state.lifecycle,
       restrictions: state.restrictions,
       healthy: state.healthy,
@@ -37,9 +38,16 @@ export const announce = (state: NodeActorState) =>
       digest: state.digest,
       lastSeenAt: now
     }
-    yield* outageIsTransient(house.live.announce(presence, now + settings.presenceMs))
+    const known = yield* outageIsTransient(house.live.announce(presence, now + settings.presenceMs))
+    if (known === false) return supersede(state, session)
     yield* self.after("presence", settings.heartbeatMs, { _tag: "PresenceDue" })
   })
+
+/** The node has a later session, with this daemon or another: this one is over. */
+export const supersede = ({ self }: NodeActorState, session: NodeSession): void => {
+  self.self.tellUnsafe({ _tag: "SessionClosed", sessionId: session.id, code: "superseded" })
+  session.end("superseded")
+}
 
 /** Presence is announced again within a heartbeat, so a failure now only says that it will be late. */
 const outageIsTransient = <A>(effect: Effect.Effect<A, { readonly during: string }>) =>

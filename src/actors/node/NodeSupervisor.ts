@@ -16,12 +16,14 @@ import { JobStore } from "../../layers/JobStore.ts"
 import { LiveNodes } from "../../layers/LiveNodes.ts"
 import * as Metrics from "../../layers/Metrics.ts"
 import { NodeRegistry } from "../../layers/NodeRegistry.ts"
-import type { Outage } from "../../layers/Outage.ts"
+import { waitOut, type Outage } from "../../layers/Outage.ts"
 import { Settings } from "../../layers/Settings.ts"
-import { nodeAddress } from "../../schemas/Address.ts"
+import { Transport } from "../../layers/Transport.ts"
+import { daemonAddress, nodeAddress } from "../../schemas/Address.ts"
 import type { NodeId } from "../../schemas/Ids.ts"
 import type { NodeRow, Restriction, RestrictionKind } from "../../schemas/NodeProfile.ts"
 import { refuse, type Refusal } from "../../schemas/Refusal.ts"
+import { Mail } from "../Mail.ts"
 import { isOutage, Root } from "../Root.ts"
 import { serve } from "./AgentSession.ts"
 import type { AgentSocket } from "./AgentSocket.ts"
@@ -63,11 +65,18 @@ export class NodeSupervisor extends Context.Service<
         const found = house.registry.find<NodeMessage>(nodeAddress(nodeId))
         return found._tag === "Some" && found.value.tellUnsafe(message)
       }
+      // The node may be connected to any daemon; the registry has the restriction already, so a lost word is caught up with the next session.
       const told = (row: NodeRow) =>
-        Effect.as(
-          Effect.sync(() => tell(row.nodeId, { _tag: "RestrictionsChanged" })),
-          row
-        )
+        Effect.sync(() => {
+          tell(row.nodeId, { _tag: "RestrictionsChanged" })
+          house.mail.post(NODE_TOPIC, { _tag: "NodeRestricted", nodeId: row.nodeId })
+          return row
+        })
+      const drainHere = (nodeId: NodeId) => tell(nodeId, { _tag: "DrainAsked" })
+      yield* house.mail.on("DrainNode", ({ nodeId }) =>
+        Effect.suspend(() => (drainHere(nodeId) ? Effect.void : Effect.fail(notConnected())))
+      )
+      yield* Effect.forkScoped(waitOut(hearNews(house, yield* Transport, tell)))
       let sessions = 0
       const count = (change: number) =>
         Effect.suspend(() => Metric.update(Metrics.nodesConnected, (sessions += change)))
@@ -80,20 +89,52 @@ export class NodeSupervisor extends Context.Service<
           return yield* told(yield* house.nodes.lift(nodeId, kind, by, yield* Clock.currentTimeMillis))
         }),
         drain: (nodeId) =>
-          Effect.suspend(() =>
-            tell(nodeId, { _tag: "DrainAsked" })
-              ? Effect.void
-              : Effect.fail(refuse("not_found", "The node is not connected here.", { param: "id" }))
-          )
+          Effect.suspend(() => (drainHere(nodeId) ? Effect.void : Effect.asVoid(drainElsewhere(house, nodeId))))
       })
     })
   )
 }
 
+const NODE_TOPIC = { _tag: "Topic", topic: "node" } as const
+const NEWS_MAX = 1000
+
+const notConnected = () => refuse("not_found", "The node is not connected.", { param: "id" })
+
+const drainElsewhere = ({ live, mail, daemonId }: NodeHouse, nodeId: NodeId) =>
+  Effect.gen(function* () {
+    const presence = yield* live.get(nodeId, yield* Clock.currentTimeMillis)
+    if (presence === null || presence.daemonId === daemonId) return yield* notConnected()
+    return yield* mail.call(presence.daemonId, { _tag: "DrainNode", nodeId })
+  })
+
+/** What happened to nodes on other daemons. */
+const hearNews = (
+  { daemonId }: NodeHouse,
+  transport: Transport["Service"],
+  tell: (nodeId: NodeId, message: NodeMessage) => boolean
+) =>
+  Effect.scoped(
+    Effect.gen(function* () {
+      const consumer = yield* transport.consume(NODE_TOPIC, NEWS_MAX)
+      while (true) {
+        for (const { envelope, ack } of yield* consumer.take) {
+          const { message, replyTo } = envelope
+          if (message._tag === "NodeConnected" && message.by !== daemonId) {
+            tell(message.nodeId, { _tag: "ConnectedElsewhere", generation: message.generation })
+          }
+          if (message._tag === "NodeRestricted" && replyTo !== daemonAddress(daemonId)) {
+            tell(message.nodeId, { _tag: "RestrictionsChanged" })
+          }
+          yield* ack
+        }
+      }
+    })
+  )
+
 const makeHouse: Effect.Effect<
   NodeHouse,
   never,
-  DaemonConfig | Registry | NodeRegistry | LiveNodes | JobStore | Settings | Catalog | Incidents
+  DaemonConfig | Registry | NodeRegistry | LiveNodes | JobStore | Settings | Catalog | Incidents | Mail
 > = Effect.gen(function* () {
   return {
     daemonId: (yield* DaemonConfig).daemonId,
@@ -103,7 +144,8 @@ const makeHouse: Effect.Effect<
     store: yield* JobStore,
     settings: yield* Settings,
     catalog: yield* Catalog,
-    incidents: yield* Incidents
+    incidents: yield* Incidents,
+    mail: yield* Mail
   }
 })
 

@@ -7,8 +7,7 @@ import * as Effect from "effect/Effect"
 import type { JobRecords } from "../../layers/JobRecords.ts"
 import type { JobStore, JobSurvey } from "../../layers/JobStore.ts"
 import { zero } from "../../schemas/Credits.ts"
-import { ENVELOPE_VERSION } from "../../schemas/Envelope.ts"
-import { freshEnvelopeId } from "../../schemas/Ids.ts"
+import { freshEnvelope } from "../../schemas/Envelope.ts"
 import type { JobRow } from "../../schemas/JobState.ts"
 import type { Options } from "./Sweeper.ts"
 
@@ -47,7 +46,7 @@ const expire = ({ records, store }: ExpiryHouse, { job, epoch }: JobRow) =>
       completeness: "truncated",
       truncatedReason: "deadline"
     } as const
-    yield* records.patch(job.id, closing, true)
+    yield* records.patch({ jobId: job.id, epoch, patch: closing, durable: true })
     yield* store.finish({
       jobId: job.id,
       daemonId: null,
@@ -57,15 +56,10 @@ const expire = ({ records, store }: ExpiryHouse, { job, epoch }: JobRow) =>
       usage: { promptTokens: 0, outputTokens: 0 },
       nodeId: null,
       code: "deadline",
-      envelope: {
-        version: ENVELOPE_VERSION,
-        id: yield* freshEnvelopeId,
-        message: { _tag: "JobFinished", jobId: job.id, state: "expired" },
-        replyTo: null,
-        deadlineAt: null,
-        attempt: 0,
-        traceparent: job.traceparent
-      },
+      envelope: yield* freshEnvelope(
+        { _tag: "JobFinished", jobId: job.id, state: "expired" },
+        { traceparent: job.traceparent }
+      ),
       at
     })
   })

@@ -10,8 +10,8 @@ import type { JobSurvey } from "../../layers/JobStore.ts"
 import * as Metrics from "../../layers/Metrics.ts"
 import type { Outbox } from "../../layers/Outbox.ts"
 import type { Transport } from "../../layers/Transport.ts"
-import { ENVELOPE_VERSION, type Envelope } from "../../schemas/Envelope.ts"
-import { freshEnvelopeId, type JobId } from "../../schemas/Ids.ts"
+import { freshEnvelope } from "../../schemas/Envelope.ts"
+import type { JobId } from "../../schemas/Ids.ts"
 import { laneName, laneOf } from "../../schemas/Job.ts"
 import type { JobRow } from "../../schemas/JobState.ts"
 import type { Options } from "./Sweeper.ts"
@@ -85,25 +85,15 @@ const lostRows = (house: ReaperHouse, now: number, max: number) =>
 /** Into the outbox first: if we die in between, the relay finds it there. */
 const publishAgain = ({ outbox, transport }: ReaperHouse, { job, attempt }: JobRow) =>
   Effect.gen(function* () {
-    const id = yield* freshEnvelopeId
     const createdAt = yield* Clock.currentTimeMillis
     const target = { _tag: "Lane", lane: laneOf(job) } as const
-    const envelope: Envelope = {
-      version: ENVELOPE_VERSION,
-      id,
-      message: { _tag: "JobQueued", jobId: job.id, namespaceId: job.namespaceId },
-      replyTo: null,
-      deadlineAt: job.deadlineAt,
-      attempt,
-      traceparent: job.traceparent
-    }
-    yield* outbox.add([{ id, target, envelope, createdAt }])
-    yield* transport.publish(target, envelope)
-    yield* outbox.sent([id])
-    const lane = laneName(target.lane)
-    const openedId = yield* freshEnvelopeId
-    yield* transport.publish(
-      { _tag: "Topic", topic: "lane" },
-      { ...envelope, id: openedId, message: { _tag: "LaneOpened", lane } }
+    const envelope = yield* freshEnvelope(
+      { _tag: "JobQueued", jobId: job.id, namespaceId: job.namespaceId },
+      { deadlineAt: job.deadlineAt, attempt, traceparent: job.traceparent }
     )
+    yield* outbox.add([{ id: envelope.id, target, envelope, createdAt }])
+    yield* transport.publish(target, envelope)
+    yield* outbox.sent([envelope.id])
+    const opened = yield* freshEnvelope({ _tag: "LaneOpened", lane: laneName(target.lane) })
+    yield* transport.publish({ _tag: "Topic", topic: "lane" }, opened)
   })

@@ -59,7 +59,8 @@ const repair = ({ records, store, traces }: RepairHouse, jobId: JobId, dryRun: b
       ? ({ completeness: "complete", truncatedReason: null } as const)
       : ({ completeness: "truncated", truncatedReason: "record_lost" } as const)
     const output = outputOf(row, events)
-    yield* records.patch(jobId, { state, errorCode, finishedAt, cost: charged, output, ...completeness }, true)
+    const patch = { state, errorCode, finishedAt, cost: charged, output, ...completeness }
+    yield* records.patch({ jobId, epoch: row.epoch, patch, durable: true })
     return true
   })
 

@@ -19,14 +19,16 @@ import { SweeperStates, type SweeperState } from "../../layers/SweeperStates.ts"
 import { Traces } from "../../layers/Traces.ts"
 import { Transport } from "../../layers/Transport.ts"
 import { sweeperAddress } from "../../schemas/Address.ts"
+import type { DaemonId } from "../../schemas/Ids.ts"
 import { refuse, type Refusal } from "../../schemas/Refusal.ts"
+import { Mail } from "../Mail.ts"
 import { isOutage, Root } from "../Root.ts"
 import * as ExpirySweeper from "./ExpirySweeper.ts"
 import * as OutboxRelaySweeper from "./OutboxRelaySweeper.ts"
 import * as OwnerReaper from "./OwnerReaper.ts"
 import * as RecordRepairSweeper from "./RecordRepairSweeper.ts"
 import * as RetentionSweeper from "./RetentionSweeper.ts"
-import { spec, type Options, type SweeperMessage } from "./Sweeper.ts"
+import { spec, type Options, type SweepHouse, type SweeperMessage } from "./Sweeper.ts"
 import type { SweepReport } from "./SweepReport.ts"
 
 export interface SweeperStatus extends SweeperState {
@@ -59,9 +61,16 @@ export class SweepSupervisor extends Context.Service<
       })
       for (const options of sweepers) yield* Effect.orDie(supervisor.start(spec(house, options)))
       const actorOf = (name: string) => registry.find<SweeperMessage>(sweeperAddress(name))
+      const mail = yield* Mail
+      const here = (name: string, dryRun: boolean) => sweepWith(actorOf, name, dryRun)
+      yield* mail.on("Sweep", ({ sweeper, dryRun }) => Effect.map(here(sweeper, dryRun), (report) => ({ ...report })))
       return SweepSupervisor.of({
         list: listWith(sweepers, states, actorOf),
-        sweep: Effect.fn("SweepSupervisor.sweep")((name, dryRun) => sweepWith(actorOf, name, dryRun))
+        sweep: Effect.fn("SweepSupervisor.sweep")((name, dryRun) =>
+          Effect.flatMap(leaderElsewhere(house, actorOf, name), (leader) =>
+            leader === null || dryRun ? here(name, dryRun) : sweepThere(mail, leader, name)
+          )
+        )
       })
     })
   )
@@ -137,6 +146,21 @@ const fresh = (name: string): SweeperState => ({
   swept: 0,
   lastError: null
 })
+
+/** Null: nobody else is known to lead it. */
+const leaderElsewhere = ({ daemonId, states }: SweepHouse, actorOf: Find, name: string) =>
+  Effect.gen(function* () {
+    const found = actorOf(name)
+    if (found._tag === "None" || (yield* askLeads(found.value))) return null
+    const leader = (yield* states.list).find((state) => state.name === name)?.leader ?? null
+    return leader === daemonId ? null : leader
+  })
+
+const sweepThere = (mail: Mail["Service"], leader: DaemonId, name: string) =>
+  Effect.map(
+    mail.call(leader, { _tag: "Sweep", sweeper: name, dryRun: false }),
+    (report) => report as unknown as SweepReport
+  )
 
 const sweepWith = (actorOf: Find, name: string, dryRun: boolean): Effect.Effect<SweepReport, Refusal | Outage> => {
   const found = actorOf(name)

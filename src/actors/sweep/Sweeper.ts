@@ -12,8 +12,8 @@ import { waitOut, type Outage } from "../../layers/Outage.ts"
 import type { SweeperStates } from "../../layers/SweeperStates.ts"
 import type { Delivery, Transport } from "../../layers/Transport.ts"
 import { sweeperAddress } from "../../schemas/Address.ts"
-import { ENVELOPE_VERSION } from "../../schemas/Envelope.ts"
-import { freshEnvelopeId, type DaemonId } from "../../schemas/Ids.ts"
+import { freshEnvelope } from "../../schemas/Envelope.ts"
+import type { DaemonId } from "../../schemas/Ids.ts"
 import { refuse, type Refusal } from "../../schemas/Refusal.ts"
 import type { SweepReport } from "./SweepReport.ts"
 
@@ -132,19 +132,8 @@ const standForElection = (house: SweepHouse, { name }: Options, self: ActorConte
 }
 
 const publishCandidacy = ({ transport }: SweepHouse, name: string) =>
-  Effect.flatMap(freshEnvelopeId, (id) =>
-    transport.publish(
-      { _tag: "Sweeper", name },
-      {
-        version: ENVELOPE_VERSION,
-        id,
-        message: { _tag: "Lead", sweeper: name },
-        replyTo: null,
-        deadlineAt: null,
-        attempt: 0,
-        traceparent: null
-      }
-    )
+  Effect.flatMap(freshEnvelope({ _tag: "Lead", sweeper: name }), (envelope) =>
+    transport.publish({ _tag: "Sweeper", name }, envelope)
   )
 
 const sweepSoon = ({ self }: SweeperState, ms: number) => self.after("due", ms, { _tag: "Due" })

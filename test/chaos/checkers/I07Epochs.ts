@@ -29,14 +29,14 @@ const before = ({ state }: Scene, jobId: JobId): JobEvent | undefined => state.j
 
 const onClaim = (asked: Claim, claimed: Claimed, scene: Scene) => {
   if (claimed._tag !== "Claimed") return null
-  const { jobId, daemonId, epochSeen } = asked
+  const { jobId, daemonId, epochSeen, from } = asked
   const last = before(scene, jobId)
   if (last === undefined) return null
   if (isTerminal(last.to)) return `${daemonId} claimed ${jobId}, which is over`
   if (last.epoch !== epochSeen) return `${daemonId} claimed ${jobId} at epoch ${last.epoch}, having seen ${epochSeen}`
   if (!isAlive(scene.state, daemonId)) return `${daemonId} claimed ${jobId} and is dead`
   const owner = last.to === "active" ? last.daemonId : null
-  const isTaken = owner !== null && owner !== daemonId && isAlive(scene.state, owner)
+  const isTaken = owner !== null && owner !== daemonId && owner !== from && isAlive(scene.state, owner)
   return isTaken ? `${daemonId} claimed ${jobId} from ${owner}, who lives` : null
 }
 

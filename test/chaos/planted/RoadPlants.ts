@@ -123,11 +123,11 @@ export const recordLater: Plant = {
   name: "settle before the record is written",
   stores: (stores, { after }) => {
     const records = Context.get(stores, JobRecords)
-    const patch: typeof records.patch = (jobId, change, durable) => {
-      if (!durable) return records.patch(jobId, change, durable)
+    const patch: typeof records.patch = (change) => {
+      if (!change.durable) return records.patch(change)
       return Effect.sync(() => {
-        after(300, () => void Effect.runSync(Effect.exit(records.patch(jobId, change, durable))))
-        return true
+        after(300, () => void Effect.runSync(Effect.exit(records.patch(change))))
+        return "done"
       })
     }
     return Context.add(stores, JobRecords, { ...records, patch })
@@ -139,8 +139,8 @@ export const recordLost: Plant = {
   name: "lose the closing record",
   stores: (stores) => {
     const records = Context.get(stores, JobRecords)
-    const patch: typeof records.patch = (jobId, { output: _output, ...change }, durable) =>
-      records.patch(jobId, change, durable)
+    const patch: typeof records.patch = ({ patch: { output: _output, ...rest }, ...change }) =>
+      records.patch({ ...change, patch: rest })
     return Context.add(stores, JobRecords, { ...records, patch })
   }
 }

@@ -22,6 +22,7 @@ import { MemoryLive } from "../../../src/layers/memory/MemoryLive.ts"
 import * as MemoryLiveNodes from "../../../src/layers/memory/MemoryLiveNodes.ts"
 import type * as MemoryRecords from "../../../src/layers/memory/MemoryRecords.ts"
 import * as MemoryRecordsLayers from "../../../src/layers/memory/MemoryRecordsLayers.ts"
+import * as MemoryRelay from "../../../src/layers/memory/MemoryRelay.ts"
 import type * as MemoryState from "../../../src/layers/memory/MemoryState.ts"
 import * as MemoryStateLayers from "../../../src/layers/memory/MemoryStateLayers.ts"
 import * as MemoryTransport from "../../../src/layers/memory/MemoryTransport.ts"
@@ -65,13 +66,15 @@ export interface Shared {
   readonly records: MemoryRecords.State
   readonly live: MemoryLive["Service"]
   readonly broker: MemoryBroker["Service"]
+  readonly relay: MemoryRelay.Hub
 }
 
 /** The raw back ends of one daemon, before any door; a planted bug is put in here. */
-export const storesOver = ({ state, records, live, broker }: Shared, name: string) =>
+export const storesOver = ({ state, records, live, broker, relay }: Shared, name: string) =>
   Layer.mergeAll(
     MemoryStateLayers.over(state),
     MemoryRecordsLayers.over(records),
+    MemoryRelay.over(relay),
     Layer.mergeAll(MemoryLiveNodes.layer, MemoryLeases.layer).pipe(Layer.provide(Layer.succeed(MemoryLive, live))),
     Layer.effect(Transport, MemoryTransport.make(name)).pipe(Layer.provide(Layer.succeed(MemoryBroker, broker)))
   )

@@ -7,6 +7,7 @@ import { CreditLedger } from "../../../src/layers/CreditLedger.ts"
 import * as MemoryBroker from "../../../src/layers/memory/MemoryBroker.ts"
 import * as MemoryLive from "../../../src/layers/memory/MemoryLive.ts"
 import * as MemoryRecords from "../../../src/layers/memory/MemoryRecords.ts"
+import * as MemoryRelay from "../../../src/layers/memory/MemoryRelay.ts"
 import * as MemoryState from "../../../src/layers/memory/MemoryState.ts"
 import { Namespaces } from "../../../src/layers/Namespaces.ts"
 import { Settings } from "../../../src/layers/Settings.ts"
@@ -175,7 +176,8 @@ export class Run {
         state: MemoryState.make({ soleOwner: false }),
         records: MemoryRecords.make(),
         live: yield* Scope.provide(MemoryLive.make(), this.scope),
-        broker: yield* MemoryBroker.make()
+        broker: yield* MemoryBroker.make(),
+        relay: MemoryRelay.make()
       }
       this.sharedStores = shared
       const stores = yield* Layer.buildWithMemoMap(storesOver(shared, "setup"), Layer.makeMemoMapUnsafe(), this.scope)

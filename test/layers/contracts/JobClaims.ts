@@ -169,8 +169,8 @@ export const jobClaims = <E>(
         const first = yield* claimed(yield* admitted(), owner)
 
         assert.strictEqual(yield* refusedFor(first, other, { nodeId: null, from: third }), "owned")
-        const taken = yield* claimed(first, other, { nodeId: null, from: owner })
-        assert.deepStrictEqual(taken, { ...first, owner: other, epoch: 2 })
+        const taken = yield* claimed(first, other, { nodeId: null, from: owner, crashed: true })
+        assert.deepStrictEqual(taken, { ...first, owner: other, epoch: 2, crashes: 1 })
         assert.strictEqual(yield* refusedFor(first, third, { nodeId: null, from: owner }), "owned")
         assert.strictEqual(yield* refusedFor(first, owner, { nodeId: null, from: other }), "epoch")
       })

@@ -1,0 +1,99 @@
+/**
+ * A job whose slot is on a node of another daemon goes there: its text never crosses the broker, so the actor moves and not the text. Until the other
+ * daemon has claimed it, the job stays here with its delivery; who claims the row first has it, whatever got lost on the way.
+ */
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import { DISPATCHER } from "../../schemas/Address.ts"
+import { isTerminal } from "../../schemas/JobState.ts"
+import type { DispatchAnswer, DispatchMessage } from "../dispatch/DispatchMessages.ts"
+import type { JobActorState } from "./JobActorState.ts"
+import { apply } from "./JobCommands.ts"
+import { recordProgress } from "./Settlement.ts"
+
+type Leased = Extract<DispatchAnswer, { _tag: "Leased" }>
+
+/** Without an answer for so long, the row tells whether the job went over. */
+const ANSWER_MAX = "2 seconds"
+/** Before a slot is asked for again. */
+const AGAIN_AFTER = "200 millis"
+
+const tellDispatcher = ({ house }: JobActorState, message: DispatchMessage): void => {
+  const found = house.registry.find<DispatchMessage>(DISPATCHER)
+  if (found._tag === "Some") found.value.tellUnsafe(message)
+}
+
+/** What is not stored yet would be lost to the next owner, so such a job waits for its trace first. */
+export const leasedElsewhere = (state: JobActorState, leased: Leased): Effect.Effect<void> =>
+  Effect.gen(function* () {
+    const { house, job, machine, feed, self } = state
+    const { daemonId, nodeId, lease, decision } = leased
+    tellDispatcher(state, { _tag: "Took", jobId: job.id })
+    if (machine.phase !== "leasing" || state.handing !== null) return yield* house.release(nodeId, lease)
+    state.handing = { daemonId, nodeId, lease }
+    if (state.stored < feed.events.length) return yield* takeBack(state)
+    const { failures, rejections, tried, faults, epoch } = machine
+    const readers = feed.readers > 0 ? [house.daemonId] : []
+    const take = {
+      _tag: "TakeJob",
+      jobId: job.id,
+      namespaceId: job.namespaceId,
+      epoch,
+      nodeId,
+      lease,
+      decision,
+      past: { failures, rejections, tried, faults },
+      followers: [...feed.followers, ...readers].filter((by) => by !== daemonId)
+    } as const
+    const sent = Effect.andThen(machine.claimed ? noted(state) : Effect.void, house.mail.send(daemonId, take))
+    yield* self.fork(sent, (exit) => ({ _tag: "HandoverSent", exit }))
+    yield* self.after("handover", ANSWER_MAX, { _tag: "HandoverOverdue" })
+  })
+
+/** Who goes on finds in the record what happened so far. */
+const noted = (state: JobActorState) =>
+  Effect.andThen(
+    recordProgress(state),
+    Effect.suspend(() => (state.noting === null ? Effect.void : Deferred.await(state.noting)))
+  )
+
+export const onHandoverSent = (state: JobActorState, exit: Exit.Exit<void, unknown>): Effect.Effect<void> => {
+  if (state.handing === null || Exit.isSuccess(exit)) return Effect.void
+  tellDispatcher(state, { _tag: "Unreachable", daemonId: state.handing.daemonId })
+  return takeBack(state)
+}
+
+export const onTaken = (state: JobActorState, taken: boolean): Effect.Effect<void, unknown> =>
+  Effect.suspend(() => {
+    if (state.handing === null) return Effect.void
+    return taken ? gone(state) : takeBack(state)
+  })
+
+/** The answer is late or lost. While the store is out the job stays where it is. */
+export const onHandoverOverdue = (state: JobActorState): Effect.Effect<void, unknown> =>
+  Effect.gen(function* () {
+    const { house, job, handing } = state
+    if (handing === null) return
+    const row = yield* Effect.catchTag(house.store.get(job.id), "Outage", () => Effect.succeed(null))
+    const moved = row !== null && (isTerminal(row.state) || row.epoch !== state.machine.epoch)
+    if (moved) return yield* gone(state)
+    tellDispatcher(state, { _tag: "Unreachable", daemonId: handing.daemonId })
+    yield* takeBack(state)
+  })
+
+const gone = (state: JobActorState) =>
+  Effect.gen(function* () {
+    state.handing = null
+    yield* state.self.cancelAfter("handover")
+    yield* apply(state, { _tag: "Stale" })
+  })
+
+const takeBack = (state: JobActorState): Effect.Effect<void> =>
+  Effect.gen(function* () {
+    const { handing, house, self } = state
+    state.handing = null
+    yield* self.cancelAfter("handover")
+    if (handing !== null) yield* house.release(handing.nodeId, handing.lease)
+    yield* self.after("want", AGAIN_AFTER, { _tag: "DispatcherRestarted" })
+  })
