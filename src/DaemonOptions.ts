@@ -14,11 +14,34 @@ const PortNumber = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 65_5
 /** At least as long as a secret should be; short ones are guessed. */
 const ControlKey = Schema.String.check(Schema.isMinLength(32))
 
+const urlOf = (...protocols: ReadonlyArray<string>) =>
+  Schema.String.check(
+    Schema.makeFilter((text: string) =>
+      protocols.some((protocol) => text.startsWith(`${protocol}://`) && URL.canParse(text))
+        ? undefined
+        : `Expected a URL that begins with ${protocols.map((protocol) => `${protocol}://`).join(" or ")}`
+    )
+  )
+
 export const DaemonOptions = Schema.Struct({
-  /** Folder of the embedded stores. */
+  /** Folder of the embedded stores, of segments without an S3 server, and of this daemon's own files. */
   data: Schema.NonEmptyString,
-  /** memory: nothing outlives the process. embedded: one file in the data folder. */
-  profile: Schema.Literals(["embedded", "memory"]),
+  /** memory: nothing outlives the process. embedded: one file in the data folder. cluster: the four servers below. */
+  profile: Schema.Literals(["embedded", "memory", "cluster"]),
+  postgresUrl: Schema.NullOr(urlOf("postgres", "postgresql")),
+  mongodbUrl: Schema.NullOr(urlOf("mongodb", "mongodb+srv")),
+  redisUrl: Schema.NullOr(urlOf("redis", "rediss")),
+  rabbitmqUrl: Schema.NullOr(urlOf("amqp", "amqps")),
+  /** Cold storage; null: the data folder. */
+  s3Url: Schema.NullOr(urlOf("http", "https")),
+  s3Bucket: Schema.NonEmptyString,
+  s3Region: Schema.NonEmptyString,
+  s3AccessKey: Schema.NullOr(Schema.NonEmptyString),
+  s3SecretKey: Schema.NullOr(Schema.NonEmptyString),
+  /** Names of this installation within the servers, so that several may share them. */
+  installation: Schema.String.check(Schema.isPattern(/^[a-z][a-z0-9_]{0,30}$/)),
+  /** Where spans go; null: nowhere. */
+  otlpUrl: Schema.NullOr(urlOf("http", "https")),
   host: Schema.NonEmptyString,
   port: PortNumber,
   controlHost: Schema.NonEmptyString,
@@ -37,6 +60,17 @@ export type DaemonOptions = typeof DaemonOptions.Type
 const DEFAULTS: DaemonOptions = {
   data: "./data",
   profile: "embedded",
+  postgresUrl: null,
+  mongodbUrl: null,
+  redisUrl: null,
+  rabbitmqUrl: null,
+  s3Url: null,
+  s3Bucket: "resultity",
+  s3Region: "us-east-1",
+  s3AccessKey: null,
+  s3SecretKey: null,
+  installation: "resultity",
+  otlpUrl: null,
   host: "127.0.0.1",
   port: 8400,
   controlHost: "127.0.0.1",
@@ -54,7 +88,7 @@ export const HELP = `resultity daemon: accepts jobs, finds nodes for them, strea
 Usage: resultity daemon [options]
 
   --data DIR            folder of the embedded stores            RESULTITY_DATA            ${DEFAULTS.data}
-  --profile NAME        embedded or memory                       RESULTITY_PROFILE         ${DEFAULTS.profile}
+  --profile NAME        embedded, memory or cluster              RESULTITY_PROFILE         ${DEFAULTS.profile}
   --host ADDRESS        of the public listener                   RESULTITY_HOST            ${DEFAULTS.host}
   --port N              of the public listener, 0 for any        RESULTITY_PORT            ${DEFAULTS.port}
   --control-host ADDR   of the control listener                  RESULTITY_CONTROL_HOST    ${DEFAULTS.controlHost}
@@ -67,11 +101,24 @@ Usage: resultity daemon [options]
   --drain-ms N          patience of a stop                       RESULTITY_DRAIN_MS        ${DEFAULTS.drainMs}
   --lane-prefetch N     deliveries of a lane held at once        RESULTITY_LANE_PREFETCH   ${DEFAULTS.lanePrefetch}
   --log LEVEL           Debug, Info, Warn, Error or None         RESULTITY_LOG             ${DEFAULTS.log}
+  --otlp-url URL        where spans go (OTLP over HTTP)          RESULTITY_OTLP_URL        none
   --config FILE         JSON with the same names in camelCase    RESULTITY_CONFIG          none
   --help
 
+Of the profile cluster (all four servers are needed; several daemons share them):
+  --postgres-url URL    decides: jobs, credits, who lives        POSTGRES_URL
+  --mongodb-url URL     remembers: records, traces, logs         MONGODB_URL
+  --redis-url URL       knows what is true right now             REDIS_URL
+  --rabbitmq-url URL    carries messages                         RABBITMQ_URL
+  --s3-url URL          cold storage; none: the data folder      S3_URL
+  --s3-bucket NAME      it has to be there                       S3_BUCKET                 ${DEFAULTS.s3Bucket}
+  --s3-region NAME                                               S3_REGION                 ${DEFAULTS.s3Region}
+  --s3-access-key KEY, --s3-secret-key KEY                       S3_ACCESS_KEY, S3_SECRET_KEY
+  --installation NAME   its name within the servers              RESULTITY_INSTALLATION    ${DEFAULTS.installation}
+
 Examples:
   resultity daemon
+  POSTGRES_URL=… MONGODB_URL=… REDIS_URL=… RABBITMQ_URL=… resultity daemon --profile cluster
   resultity daemon --data /var/lib/resultity --no-nodes
   RESULTITY_PORT=9000 resultity daemon --nodes instant`
 
@@ -80,7 +127,10 @@ type Raw = Record<string, unknown>
 const NUMBERS = new Set(["port", "controlPort", "drainMs", "lanePrefetch"])
 const FIELDS = Object.keys(DEFAULTS)
 const kebab = (field: string) => field.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
-const envName = (field: string) => `RESULTITY_${kebab(field).replaceAll("-", "_").toUpperCase()}`
+/** Of a server, the name that everybody uses for it. */
+const isServers = (field: string) => /^(postgres|mongodb|redis|rabbitmq|s3)[A-Z]/.test(field)
+const envName = (field: string) =>
+  `${isServers(field) ? "" : "RESULTITY_"}${kebab(field).replaceAll("-", "_").toUpperCase()}`
 
 /** Ready options, `help`, or the one line to print before exit code 1. */
 export const readOptions = (
@@ -92,7 +142,10 @@ export const readOptions = (
     if (flags["help"] === true) return "help" as const
     const configPath = flags["config"] ?? env["RESULTITY_CONFIG"]
     const file = typeof configPath === "string" ? yield* readConfig(configPath) : {}
-    const raw: Raw = { ...DEFAULTS, ...file, ...fromEnv(env), ...fromFlags(flags) }
+    const given: Raw = { ...file, ...fromEnv(env), ...fromFlags(flags) }
+    // Simulated nodes belong to a trial; a cluster gets them only when somebody asks for them.
+    const nodes = given["profile"] === "cluster" ? [] : DEFAULTS.nodes
+    const raw: Raw = { ...DEFAULTS, nodes, ...given }
     return yield* check(raw)
   })
 
@@ -148,6 +201,32 @@ const fromFlags = (flags: Raw): Raw => {
 const decode = Schema.decodeUnknownResult(DaemonOptions)
 const format = SchemaIssue.makeFormatterStandardSchemaV1()
 
+/** Never shown: a URL may hold a password. */
+const SECRET: ReadonlySet<string> = new Set([
+  "controlKey",
+  "postgresUrl",
+  "mongodbUrl",
+  "redisUrl",
+  "rabbitmqUrl",
+  "s3AccessKey",
+  "s3SecretKey"
+])
+
+const SERVERS = ["postgresUrl", "mongodbUrl", "redisUrl", "rabbitmqUrl"] as const
+
+/** What is missing of what the others need, or null. */
+const incomplete = (options: DaemonOptions): string | null => {
+  const missing = SERVERS.filter((field) => options[field] === null)
+  if (options.profile === "cluster" && missing.length > 0) {
+    const names = missing.map((field) => `--${kebab(field)} (${envName(field)})`)
+    return `--profile cluster needs ${names.join(", ")} as well`
+  }
+  if (options.s3Url !== null && (options.s3AccessKey === null || options.s3SecretKey === null)) {
+    return "--s3-url needs --s3-access-key (S3_ACCESS_KEY) and --s3-secret-key (S3_SECRET_KEY) as well"
+  }
+  return null
+}
+
 const isLoopback = (host: string) => host === "localhost" || host === "::1" || host.startsWith("127.")
 
 const check = (raw: Raw): Result.Result<DaemonOptions, string> => {
@@ -155,12 +234,14 @@ const check = (raw: Raw): Result.Result<DaemonOptions, string> => {
   if (Result.isFailure(decoded)) {
     const [issue] = format(decoded.failure.issue).issues
     const field = String(issue?.path?.[0] ?? "options")
-    const shown = field === "controlKey" ? "the given key" : JSON.stringify(raw[field])
+    const shown = SECRET.has(field) ? "the given value" : JSON.stringify(raw[field])
     return Result.fail(
       `--${kebab(field)} (${envName(field)}): ${shown} will not do: ${issue?.message ?? "it is wrong"}`
     )
   }
   const options = decoded.success
+  const lacks = incomplete(options)
+  if (lacks !== null) return Result.fail(lacks)
   if (!isLoopback(options.controlHost) && options.controlKey === null) {
     return Result.fail(
       `--control-host ${options.controlHost} is not loopback: give --control-key (RESULTITY_CONTROL_KEY) as well`

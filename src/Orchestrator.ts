@@ -8,6 +8,7 @@ import * as Schedule from "effect/Schedule"
 import * as Dispatcher from "./actors/dispatch/Dispatcher.ts"
 import { Heart } from "./actors/Heart.ts"
 import { Admission } from "./actors/job/Admission.ts"
+import { FreshJobs } from "./actors/job/FreshJobs.ts"
 import { JobFeeds } from "./actors/job/JobFeed.ts"
 import * as JobIntake from "./actors/job/JobIntake.ts"
 import * as JobMail from "./actors/job/JobMail.ts"
@@ -17,6 +18,7 @@ import { JobSupervisor } from "./actors/job/JobSupervisor.ts"
 import { ModelGate } from "./actors/job/ModelGate.ts"
 import { OverloadGate } from "./actors/job/OverloadGate.ts"
 import { Publisher } from "./actors/job/Publisher.ts"
+import * as SettingsWatch from "./actors/SettingsWatch.ts"
 import { Mail } from "./actors/Mail.ts"
 import { NodeSupervisor } from "./actors/node/NodeSupervisor.ts"
 import * as Probes from "./actors/Probes.ts"
@@ -62,13 +64,13 @@ const kernel = Root.layer.pipe(Layer.provideMerge(Layer.mergeAll(Registry.layer,
 
 /** Everything that acts, without the listeners. */
 export const actors = Mail.open.pipe(
-  Layer.provideMerge(Layer.mergeAll(SweepSupervisor.layer, JobMail.layer)),
+  Layer.provideMerge(Layer.mergeAll(SweepSupervisor.layer, JobMail.layer, SettingsWatch.layer)),
   Layer.provideMerge(Layer.mergeAll(Admission.layer, JobReading.layer)),
   Layer.provideMerge(Layer.mergeAll(ModelGate.layer, OverloadGate.layer)),
   Layer.provideMerge(intake),
   Layer.provideMerge(JobSupervisor.layer),
   Layer.provideMerge(JobRelay.layer),
-  Layer.provideMerge(Layer.mergeAll(JobFeeds.layer, Publisher.layer)),
+  Layer.provideMerge(Layer.mergeAll(JobFeeds.layer, FreshJobs.layer, Publisher.layer)),
   Layer.provideMerge(dispatcher),
   Layer.provideMerge(NodeSupervisor.layer),
   Layer.provideMerge(Mail.layer),

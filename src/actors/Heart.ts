@@ -13,6 +13,8 @@ import { Daemons } from "../layers/Daemons.ts"
 
 const BEAT_EVERY = "1 second"
 const NANOS_PER_MS = 1_000_000n
+/** A daemon that has not beaten for this long hangs. */
+export const SILENCE_MAX_MS = 10_000
 
 export class Fenced extends Data.TaggedError("Fenced")<{ readonly why: string }> {
   override get message(): string {
@@ -25,6 +27,11 @@ export class Heart extends Context.Service<
   {
     /** Fails when this incarnation must stop acting. */
     readonly fenced: Effect.Effect<never, Fenced>
+    /**
+     * False for a while after a beat of ours failed: who could not reach the store itself must not judge others by the same silence, because they
+     * may be a moment from their next beat.
+     */
+    readonly isSteady: Effect.Effect<boolean>
     /** An orderly end: what it still owns may be taken over at once. */
     readonly leave: Effect.Effect<void>
   }
@@ -37,6 +44,7 @@ export class Heart extends Context.Service<
       yield* daemons.join(daemonId, yield* Clock.currentTimeMillis)
       const fenced = yield* Deferred.make<never, Fenced>()
       let beatenAt = yield* Clock.currentTimeNanos
+      let failedAt: bigint | null = null
       const beat = Effect.gen(function* () {
         const alive = yield* daemons.beat(daemonId, yield* Clock.currentTimeMillis)
         if (!alive) return yield* new Fenced({ why: "another daemon declared this one dead" })
@@ -45,8 +53,8 @@ export class Heart extends Context.Service<
         Effect.catchTag("Outage", ({ during }) =>
           Effect.gen(function* () {
             yield* Effect.logWarning("heartbeat failed", { during })
-            const silence = (yield* Clock.currentTimeNanos) - beatenAt
-            if (silenceMaxMs !== null && silence > BigInt(silenceMaxMs) * NANOS_PER_MS)
+            failedAt = yield* Clock.currentTimeNanos
+            if (silenceMaxMs !== null && failedAt - beatenAt > BigInt(silenceMaxMs) * NANOS_PER_MS)
               return yield* new Fenced({ why: "no heartbeat got through" })
           })
         )
@@ -61,7 +69,11 @@ export class Heart extends Context.Service<
           Effect.logWarning("left without a word: others will notice the silence", { during })
         )
       })
-      return Heart.of({ fenced: Deferred.await(fenced), leave })
+      const isSteady = Effect.map(
+        Clock.currentTimeNanos,
+        (now) => failedAt === null || now - failedAt > BigInt(SILENCE_MAX_MS) * NANOS_PER_MS
+      )
+      return Heart.of({ fenced: Deferred.await(fenced), isSteady, leave })
     })
   )
 }

@@ -9,6 +9,7 @@ import { TestClock } from "effect/testing"
 import * as Dispatcher from "../../src/actors/dispatch/Dispatcher.ts"
 import { Heart } from "../../src/actors/Heart.ts"
 import { Admission, type JobRequest } from "../../src/actors/job/Admission.ts"
+import { FreshJobs } from "../../src/actors/job/FreshJobs.ts"
 import { JobFeeds } from "../../src/actors/job/JobFeed.ts"
 import * as JobIntake from "../../src/actors/job/JobIntake.ts"
 import * as JobMail from "../../src/actors/job/JobMail.ts"
@@ -88,7 +89,7 @@ const tree = Mail.open.pipe(
   Layer.provideMerge(intake),
   Layer.provideMerge(JobSupervisor.layer),
   Layer.provideMerge(JobRelay.layer),
-  Layer.provideMerge(Layer.mergeAll(JobFeeds.layer, Publisher.layer)),
+  Layer.provideMerge(Layer.mergeAll(JobFeeds.layer, FreshJobs.layer, Publisher.layer)),
   Layer.provideMerge(dispatcher),
   Layer.provideMerge(NodeSupervisor.layer),
   Layer.provideMerge(Mail.layer),

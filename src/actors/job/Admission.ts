@@ -39,6 +39,8 @@ import type { JobRow } from "../../schemas/JobState.ts"
 import type { Caller } from "../../schemas/Namespace.ts"
 import type { SettingsVersion } from "../../schemas/RuntimeSettings.ts"
 import { refuse, type Refusal } from "../../schemas/Refusal.ts"
+import { FreshJobs } from "./FreshJobs.ts"
+import { JobFeeds } from "./JobFeed.ts"
 import { ModelGate } from "./ModelGate.ts"
 import { OverloadGate } from "./OverloadGate.ts"
 import { Publisher } from "./Publisher.ts"
@@ -102,6 +104,8 @@ const makeHouse = Effect.gen(function* () {
     records: yield* JobRecords,
     transport: yield* Transport,
     publisher: yield* Publisher,
+    fresh: yield* FreshJobs,
+    feeds: yield* JobFeeds,
     models: yield* ModelGate,
     overload: yield* OverloadGate,
     lanesOpened: new Set<string>()
@@ -212,8 +216,9 @@ const store = Effect.fnUntraced(function* (
     idempotency: yield* idempotencyOf(house, request, job),
     openJobsMax: caller.namespace.rules.openJobsMax
   }
+  const record = makeRecord(job, request)
   const [opened, admitted] = yield* Effect.all(
-    [Effect.result(house.records.open(makeRecord(job, request))), Effect.result(house.store.admit(admission))],
+    [Effect.result(house.records.open(record)), Effect.result(house.store.admit(admission))],
     { concurrency: 2 }
   )
   // After an Outage the row may be there all the same: its document stays, and the sweep discards it if there is none.
@@ -227,6 +232,11 @@ const store = Effect.fnUntraced(function* (
   if (opened._tag === "Failure" && admitted.success.created) {
     yield* withdraw(house, admitted.success.row)
     return yield* Effect.fail(opened.failure)
+  }
+  if (admitted.success.created) {
+    house.fresh.keep({ row: admitted.success.row, record })
+    // Whoever waits for the answer is about to read.
+    if (job.mode === "sync" || job.mode === "stream") house.feeds.open(job.id, job.namespaceId)
   }
   return admitted.success
 })

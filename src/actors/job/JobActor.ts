@@ -63,7 +63,8 @@ export const behavior = (house: JobHouse, options: JobOptions): Behavior<JobMess
 const init = Effect.fnUntraced(function* (house: JobHouse, options: JobOptions, self: ActorContext<JobMessage>) {
   const { jobId, delivery } = options
   // Waited out in here: a start that an outage broke would look like one of a job that breaks its actor.
-  const row = yield* waitOut(house.store.get(jobId))
+  const fresh = self.restarts === 0 ? house.fresh.take(jobId) : undefined
+  const row = fresh?.row ?? (yield* waitOut(house.store.get(jobId)))
   if (row === null || isTerminal(row.state)) {
     if (row !== null) endFeed(house, row)
     yield* delivery.ack
@@ -77,7 +78,8 @@ const init = Effect.fnUntraced(function* (house: JobHouse, options: JobOptions, 
     self.self.tellUnsafe({ _tag: "EndedElsewhere" })
     return null
   }
-  const record = yield* waitOut(house.records.get({ _tag: "Operator", by: `daemon/${house.daemonId}` }, jobId))
+  const reader = { _tag: "Operator", by: `daemon/${house.daemonId}` } as const
+  const record = fresh?.record ?? (yield* waitOut(house.records.get(reader, jobId)))
   const durable = row.epoch === 0 ? [] : yield* waitOut(house.traces.fence(jobId, row.epoch))
   const grant = self.restarts === 0 ? options.grant : null
   if (grant !== null && grant.epoch !== row.epoch) return yield* declineGrant(house, options, self)

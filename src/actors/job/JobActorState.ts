@@ -22,6 +22,7 @@ import type { Traces } from "../../layers/Traces.ts"
 import type { Delivery } from "../../layers/Transport.ts"
 import type { JobCommand, JobMachine } from "../../policies/JobMachine.ts"
 import type { OutputCount } from "../../policies/OutputTokens.ts"
+import type { FreshJobs } from "./FreshJobs.ts"
 import type { Hold } from "./HeldDeliveries.ts"
 import type { JobFeed, JobFeeds } from "./JobFeed.ts"
 import type { JobMessage } from "./JobMessages.ts"
@@ -42,6 +43,7 @@ export interface JobHouse {
   readonly registry: Registry["Service"]
   readonly feeds: JobFeeds["Service"]
   readonly publisher: Publisher["Service"]
+  readonly fresh: FreshJobs["Service"]
   readonly relay: JobRelay["Service"]
   readonly mail: Mail["Service"]
 }

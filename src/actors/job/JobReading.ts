@@ -214,7 +214,7 @@ const readOn = (house: ReadingHouse, feed: JobFeed, row: JobRow): Effect.Effect<
 const lookAtOrphans = (house: ReadingHouse) =>
   Effect.suspend(() =>
     Effect.forEach(
-      house.feeds.all().filter(({ jobId }) => !hasActor(house, jobId)),
+      house.feeds.all().filter((feed) => !hasActor(house, feed.jobId) && isRead(house, feed)),
       (feed) =>
         Effect.catch(lookAt(house, feed), ({ during }) =>
           Effect.logWarning("feed not compared with the store", { jobId: feed.jobId, during })
@@ -222,3 +222,9 @@ const lookAtOrphans = (house: ReadingHouse) =>
       { discard: true, concurrency: 8 }
     )
   )
+
+/** One that nobody came to read is let go. */
+const isRead = ({ feeds }: ReadingHouse, feed: JobFeed): boolean => {
+  if (feed.readers === 0) feeds.forget(feed)
+  return feed.readers > 0
+}

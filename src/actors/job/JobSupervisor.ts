@@ -20,6 +20,7 @@ import { Traces } from "../../layers/Traces.ts"
 import { jobAddress } from "../../schemas/Address.ts"
 import type { JobId, LeaseToken, NamespaceId, NodeId } from "../../schemas/Ids.ts"
 import { isOutage, Root } from "../Root.ts"
+import { FreshJobs } from "./FreshJobs.ts"
 import { HeldDeliveries, type Hold } from "./HeldDeliveries.ts"
 import { behavior } from "./JobActor.ts"
 import type { Arrival, JobHouse } from "./JobActorState.ts"
@@ -117,6 +118,7 @@ const makeHouse: Effect.Effect<
   | Registry
   | JobFeeds
   | Publisher
+  | FreshJobs
   | JobRelay
   | Mail
   | Scope.Scope
@@ -133,6 +135,7 @@ const makeHouse: Effect.Effect<
     registry: yield* Registry,
     feeds: yield* JobFeeds,
     publisher: yield* Publisher,
+    fresh: yield* FreshJobs,
     relay: yield* JobRelay,
     mail: yield* Mail
   }

@@ -10,14 +10,13 @@ import type { JobSurvey } from "../../layers/JobStore.ts"
 import * as Metrics from "../../layers/Metrics.ts"
 import type { Outbox } from "../../layers/Outbox.ts"
 import type { Transport } from "../../layers/Transport.ts"
+import { SILENCE_MAX_MS } from "../Heart.ts"
 import { freshEnvelope } from "../../schemas/Envelope.ts"
 import type { JobId } from "../../schemas/Ids.ts"
 import { laneName, laneOf } from "../../schemas/Job.ts"
 import type { JobRow } from "../../schemas/JobState.ts"
 import type { Options } from "./Sweeper.ts"
 
-/** A daemon that has not beaten for this long hangs. */
-const SILENCE_MAX_MS = 10_000
 /** A row this young may be on its way. */
 const WAITING_MIN_MS = 1500
 /** What was published again is left alone for as long. */
@@ -25,6 +24,8 @@ const AGAIN_AFTER_MS = 15_000
 const AT_ONCE = 32
 
 export interface ReaperHouse {
+  /** Whether this daemon may judge the silence of others. */
+  readonly isSteady: Effect.Effect<boolean>
   readonly daemons: Daemons["Service"]
   readonly survey: JobSurvey["Service"]
   readonly outbox: Outbox["Service"]
@@ -41,7 +42,8 @@ export const make = (house: ReaperHouse): Options => {
       Effect.gen(function* () {
         const now = yield* Clock.currentTimeMillis
         for (const [jobId, at] of published) if (now - at > AGAIN_AFTER_MS) published.delete(jobId)
-        const dead = dryRun ? [] : yield* house.daemons.bury(now - SILENCE_MAX_MS)
+        const mayJudge = !dryRun && (yield* house.isSteady)
+        const dead = mayJudge ? yield* house.daemons.bury(now - SILENCE_MAX_MS) : []
         const orphans = yield* house.survey.orphans(max)
         const lost = yield* lostRows(house, now, max)
         const rows = [...orphans, ...lost].filter(({ job }) => !published.has(job.id))

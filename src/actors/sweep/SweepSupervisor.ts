@@ -21,6 +21,7 @@ import { Transport } from "../../layers/Transport.ts"
 import { sweeperAddress } from "../../schemas/Address.ts"
 import type { DaemonId } from "../../schemas/Ids.ts"
 import { refuse, type Refusal } from "../../schemas/Refusal.ts"
+import { Heart } from "../Heart.ts"
 import { Mail } from "../Mail.ts"
 import { isOutage, Root } from "../Root.ts"
 import * as ExpirySweeper from "./ExpirySweeper.ts"
@@ -81,6 +82,7 @@ const makeSweepers: Effect.Effect<
   never,
   | Archive
   | Daemons
+  | Heart
   | Incidents
   | JobRecords
   | JobStore
@@ -105,7 +107,7 @@ const makeSweepers: Effect.Effect<
   return [
     OutboxRelaySweeper.make(outbox, transport),
     ExpirySweeper.make({ store, survey, records }),
-    OwnerReaper.make({ daemons: yield* Daemons, survey, outbox, transport }),
+    OwnerReaper.make({ isSteady: (yield* Heart).isSteady, daemons: yield* Daemons, survey, outbox, transport }),
     RetentionSweeper.make(retention),
     RecordRepairSweeper.make({ records, store, traces: yield* Traces })
   ]

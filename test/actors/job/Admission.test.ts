@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
+import { FreshJobs } from "../../../src/actors/job/FreshJobs.ts"
 import { Admission, type JobRequest } from "../../../src/actors/job/Admission.ts"
 import { CreditLedger } from "../../../src/layers/CreditLedger.ts"
 import type { Caller } from "../../../src/schemas/Namespace.ts"
@@ -216,6 +217,8 @@ describe("Admission: a store that is out", () => {
       const { world, daemon, caller } = yield* begin()
       const { job } = yield* world.submit(daemon, caller)
       world.shared.records.records.delete(job.id)
+      // The daemon that knew it all is gone.
+      yield* daemon.use(Effect.map(FreshJobs, (fresh) => fresh.take(job.id)))
       yield* world.untilOver(job.id)
       assert.deepStrictEqual([world.row(job.id).state, world.row(job.id).charged], ["failed", credits(0)])
     })
