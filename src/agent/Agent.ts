@@ -19,7 +19,7 @@ import { gpus } from "./Gpus.ts"
 import { fromFile, type Identity } from "./Identity.ts"
 import type { Log } from "./Log.ts"
 import { make as makeMonitor, type Sight } from "./Monitor.ts"
-import { finalFailure, pauseMs, wasGood } from "./Reconnect.ts"
+import { finalFailure, isSuperseded, pauseMs, wasGood } from "./Reconnect.ts"
 import type { Runtime } from "./Runtime.ts"
 import { run as runSession } from "./Session.ts"
 
@@ -29,8 +29,8 @@ export const AGENT_VERSION = "0.1.0"
 const SETTLE_MAX = "30 seconds"
 
 export interface AgentOptions {
-  /** The daemon's WebSocket: `ws://127.0.0.1:8080/nodes/connect`. */
-  readonly url: string
+  /** The daemon's WebSocket: `ws://127.0.0.1:8080/nodes/connect`; of several daemons any one, and the next when a session ended. */
+  readonly url: string | ReadonlyArray<string>
   /** A key in memory, or the path of its file, which is made when it is not there. */
   readonly identity: Identity | string
   readonly environment: Environment
@@ -73,22 +73,23 @@ export const start = Effect.fnUntraced(function* (options: AgentOptions) {
   })
   const drainAsked = yield* Deferred.make<string>()
   const drained = yield* Deferred.make<void>()
-  const session = runSession({
-    url: options.url,
-    environment: options.environment,
-    identity,
-    profile: () => profileOf(options, sight()),
-    sight,
-    attempts,
-    onDrain: () => Deferred.doneUnsafe(drainAsked, Effect.succeed("asked by the daemon")),
-    log
-  })
+  const sessionWith = (url: string) =>
+    runSession({
+      url,
+      environment: options.environment,
+      identity,
+      profile: () => profileOf(options, sight()),
+      sight,
+      attempts,
+      onDrain: () => Deferred.doneUnsafe(drainAsked, Effect.succeed("asked by the daemon")),
+      log
+    })
   const leave = Effect.gen(function* () {
     attempts.stopTaking(yield* Deferred.await(drainAsked))
     yield* attempts.quiet
     yield* Effect.timeoutOption(attempts.empty, SETTLE_MAX)
   })
-  const life = yield* Effect.raceFirst(keepConnected(session, log), leave).pipe(
+  const life = yield* Effect.raceFirst(keepConnected(urlsOf(options), sessionWith, log), leave).pipe(
     Effect.ensuring(Deferred.succeed(drained, undefined)),
     Effect.forkScoped
   )
@@ -104,16 +105,33 @@ export const start = Effect.fnUntraced(function* (options: AgentOptions) {
 export const run = (options: AgentOptions): Effect.Effect<void, AgentFailed, Scope.Scope> =>
   Effect.flatMap(start(options), (agent) => agent.done)
 
-const keepConnected = (session: ReturnType<typeof runSession>, log: Log): Effect.Effect<never, AgentFailed> =>
+const urlsOf = ({ url }: AgentOptions): ReadonlyArray<string> => (typeof url === "string" ? [url] : url)
+
+/** A session of so long was no quarrel over the key. */
+const UNDISPUTED_MS = 60_000
+
+/** A fleet spreads over the daemons by chance; a node whose session ended tries the next one. */
+const keepConnected = (
+  urls: ReadonlyArray<string>,
+  sessionWith: (url: string) => ReturnType<typeof runSession>,
+  log: Log
+): Effect.Effect<never, AgentFailed> =>
   Effect.gen(function* () {
     let failures = 0
+    let superseded = 0
+    let turn = urls.length === 1 ? 0 : yield* Random.nextIntBetween(0, urls.length - 1)
     while (true) {
-      const end = yield* session
-      const final = finalFailure(end, yield* Clock.currentTimeMillis)
+      const from = yield* Clock.currentTimeMillis
+      const end = yield* sessionWith(urls[turn % urls.length] ?? "")
+      const now = yield* Clock.currentTimeMillis
+      superseded = now - from > UNDISPUTED_MS ? 0 : superseded
+      if (isSuperseded(end)) superseded += 1
+      const final = finalFailure(end, now, superseded)
       if (final !== null) return yield* final
       if (wasGood(end)) failures = 0
       const pause = pauseMs(failures, yield* Random.next)
       failures += 1
+      turn += 1
       log("the session ended; coming back", { closeCode: end.closeCode, pauseMs: pause, failures })
       yield* Effect.sleep(Duration.millis(pause))
     }

@@ -34,8 +34,20 @@ const FAULTS: ReadonlySet<number> = new Set([
 /** Whether the session was good, so that the next pause is the short one again. */
 export const wasGood = (end: SessionEnd): boolean => end.registered && !FAULTS.has(end.closeCode)
 
-/** Why the agent must not come back, or null when it shall. */
-export const finalFailure = ({ closeCode, refused }: SessionEnd, now: number): AgentFailed | null => {
+export const isSuperseded = ({ closeCode }: SessionEnd): boolean => closeCode === CLOSE.superseded
+
+/**
+ * A daemon that was slow to hear of a connection which its agent gave up long ago may take it for the later one, so the first times say nothing:
+ * with another agent of the same key it goes on.
+ */
+const SUPERSEDED_MAX = 3
+
+/** Why the agent must not come back, or null when it shall. `superseded`: sessions in a row that ended so, this one included. */
+export const finalFailure = (
+  { closeCode, refused }: SessionEnd,
+  now: number,
+  superseded: number
+): AgentFailed | null => {
   const said = refused === null ? "" : ` The daemon says: ${refused.message}`
   if (refused?.code === "clock_skew") {
     const offMs = Math.abs(now - refused.at)
@@ -54,6 +66,7 @@ export const finalFailure = ({ closeCode, refused }: SessionEnd, now: number): A
         `The daemon serves another environment; check the URL and --environment.${said}`
       )
     case CLOSE.superseded:
+      if (superseded < SUPERSEDED_MAX) return null
       return failed("superseded", "Another agent with the same key took over. Give each node a key of its own.")
     default:
       return null

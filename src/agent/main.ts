@@ -30,8 +30,8 @@ export const NodeOptions = Schema.Struct({
   /** With its version: `http://127.0.0.1:8000/v1`. Exactly one of this and `simulate` is given. */
   runtime: Schema.NullOr(Schema.String),
   simulate: Schema.NullOr(Schema.Literals(["swift", "steady", "flaky", "instant"])),
-  /** The daemon's WebSocket. */
-  daemon: Schema.String,
+  /** The daemon's WebSocket; of several daemons any one. */
+  daemon: Schema.Array(Schema.String).check(Schema.isMinLength(1), Schema.isMaxLength(32)),
   /** The file of the node's key. */
   key: Schema.NonEmptyString,
   environment: Environment,
@@ -50,7 +50,7 @@ export type NodeOptions = typeof NodeOptions.Type
 const DEFAULTS = {
   runtime: null,
   simulate: null,
-  daemon: "ws://127.0.0.1:8400/nodes/connect",
+  daemon: ["ws://127.0.0.1:8400/nodes/connect"],
   environment: "testnet",
   slots: 8,
   region: null,
@@ -68,7 +68,8 @@ Usage: resultity node --runtime URL [options]
 
   --runtime URL         any OpenAI-compatible server             RESULTITY_NODE_RUNTIME
   --simulate CHARACTER  no model: swift, steady, flaky, instant  RESULTITY_NODE_SIMULATE
-  --daemon URL          ws, wss, http or https                   RESULTITY_NODE_DAEMON       ${DEFAULTS.daemon}
+  --daemon URL          ws, wss, http or https; may come again   RESULTITY_NODE_DAEMON       ${DEFAULTS.daemon[0]}
+                        for several daemons of one network
   --key FILE            the node's key; made if it is not there  RESULTITY_NODE_KEY          ~/.resultity/node.key
   --environment NAME    testnet or mainnet                       RESULTITY_NODE_ENVIRONMENT  ${DEFAULTS.environment}
   --name NAME           how people call it                       RESULTITY_NODE_NAME         the host's name
@@ -98,8 +99,8 @@ Examples:
 type Raw = Record<string, unknown>
 type Env = Readonly<Record<string, string | undefined>>
 
-const SINGLE = ["runtime", "simulate", "daemon", "key", "environment", "name", "slots", "region", "continuation", "log"]
-const MANY = ["subcloud", "embeddings"]
+const SINGLE = ["runtime", "simulate", "key", "environment", "name", "slots", "region", "continuation", "log"]
+const MANY = ["daemon", "subcloud", "embeddings"]
 const envName = (field: string) => `RESULTITY_NODE_${field.toUpperCase()}`
 
 /** Ready options, `help`, or the one line to print before exit code 1. Flags go before variables. */
@@ -119,7 +120,7 @@ export const readOptions = (argv: ReadonlyArray<string>, env: Env): Result.Resul
     return {
       ...options,
       key: options.key.replace(/^~(?=\/)/, homedir()),
-      daemon: yield* daemonUrl(options.daemon),
+      daemon: yield* Result.all(options.daemon.map(daemonUrl)),
       runtime: options.runtime === null ? null : yield* runtimeUrl(options.runtime)
     }
   })
@@ -173,7 +174,7 @@ const wrong = (field: string, text: string, why: string) =>
 const daemonUrl = (text: string): Result.Result<string, string> => {
   const url = URL.canParse(text) ? new URL(text) : null
   if (url === null || !/^(?:ws|http)s?:$/.test(url.protocol) || url.username !== "" || url.hash !== "") {
-    return wrong("daemon", text, `expected a URL like ${DEFAULTS.daemon}`)
+    return wrong("daemon", text, `expected a URL like ${DEFAULTS.daemon[0]}`)
   }
   const path = url.pathname.replace(/\/+$/, "")
   const isWhole = path.endsWith("/nodes/connect") || (url.protocol.startsWith("ws") && path !== "")
@@ -287,7 +288,8 @@ const node = (options: NodeOptions, key: Redacted.Redacted | null, onLeft: () =>
       log: logOf(options, say, () => id)
     })
     id = agent.nodeId
-    say("started", `node ${id} starts, for ${options.daemon}`, { node: id, daemon: options.daemon })
+    const daemons = options.daemon.join(", ")
+    say("started", `node ${id} starts, for ${daemons}`, { node: id, daemon: daemons })
     const drain = Effect.gen(function* () {
       say("draining", `node ${id} drains: nothing new, what runs is finished (again to leave at once)`, { node: id })
       yield* agent.drain("stopped by its operator")

@@ -95,7 +95,7 @@ describe("an agent", () => {
         const failed = yield* Effect.flip((yield* agentFor(daemon)).done)
         assert.deepStrictEqual([failed.code, failed.exitCode], [failure, exitCode])
         assert.include(failed.message, close === "superseded" ? "key" : "as ordered")
-        assert.strictEqual(daemon.connects(), 1)
+        assert.strictEqual(daemon.connects(), close === "superseded" ? 3 : 1)
       })
     )
   }
@@ -104,10 +104,21 @@ describe("an agent", () => {
     Effect.gen(function* () {
       const daemon = yield* daemonWith()
       const agent = yield* agentFor(daemon)
-      ;(yield* wait(daemon.session(1))).close("superseded")
+      for (const session of [1, 2, 3]) (yield* wait(daemon.session(session))).close("superseded")
       assert.strictEqual((yield* Effect.flip(agent.done)).code, "superseded")
       const other = yield* daemonWith({ protocol: 99 })
       assert.strictEqual((yield* Effect.flip((yield* agentFor(other)).done)).code, "protocol")
+    })
+  )
+
+  it.live("tries its daemons in turn, and stays with the one that takes it", () =>
+    Effect.gen(function* () {
+      const [first, second] = [yield* daemonWith(), yield* daemonWith()]
+      yield* agentFor(first, { url: [first.url, second.url] })
+      const begun = yield* wait(Promise.race([first.session(1), second.session(1)]))
+      const isFirst = first.connects() === 1
+      begun.drop()
+      yield* wait((isFirst ? second : first).session(1))
     })
   )
 

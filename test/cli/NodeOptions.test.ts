@@ -19,7 +19,7 @@ describe("the options of a node", () => {
     assert.deepStrictEqual(read("--simulate swift"), {
       runtime: null,
       simulate: "swift",
-      daemon: "ws://127.0.0.1:8400/nodes/connect",
+      daemon: ["ws://127.0.0.1:8400/nodes/connect"],
       key: `${homedir()}/.resultity/node.key`,
       environment: "testnet",
       name: hostname().slice(0, 64),
@@ -62,13 +62,17 @@ describe("the options of a node", () => {
   })
 
   it("complete the daemon's URL, whichever of its addresses is given", () => {
-    const daemon = (url: string) => read(`--simulate swift --daemon ${url}`).daemon
+    const daemon = (url: string) => read(`--simulate swift --daemon ${url}`).daemon[0]
     assert.strictEqual(daemon("http://d:8400"), "ws://d:8400/nodes/connect")
     assert.strictEqual(daemon("https://d.example/"), "wss://d.example/nodes/connect")
     assert.strictEqual(daemon("https://d.example/base/"), "wss://d.example/base/nodes/connect")
     assert.strictEqual(daemon("https://d.example/nodes/connect"), "wss://d.example/nodes/connect")
     assert.strictEqual(daemon("ws://d:1"), "ws://d:1/nodes/connect")
     assert.strictEqual(daemon("ws://d:1/other"), "ws://d:1/other")
+    assert.deepStrictEqual(read("--simulate swift --daemon ws://a --daemon ws://b/x").daemon, [
+      "ws://a/nodes/connect",
+      "ws://b/x"
+    ])
   })
 
   it("complete the runtime's URL, when it says no version", () => {
