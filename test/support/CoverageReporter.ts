@@ -2,7 +2,14 @@
 import type { Reporter, TestModule } from "vitest/node"
 
 /** Variables that would bring a back end into the run. */
-const OPTIONAL = { LLAMA_URL: "llama.cpp (a real model runtime)" } as const
+const OPTIONAL = {
+  LLAMA_URL: "llama.cpp (a real model runtime)",
+  POSTGRES_URL: "PostgreSQL",
+  MONGODB_URL: "MongoDB",
+  REDIS_URL: "Redis",
+  RABBITMQ_URL: "RabbitMQ",
+  S3_URL: "S3"
+} as const
 
 export class CoverageReporter implements Reporter {
   onTestRunEnd(modules: ReadonlyArray<TestModule>): void {
@@ -15,8 +22,9 @@ export class CoverageReporter implements Reporter {
     }
     const lines = [...covered].toSorted().map((name) => `  covered: ${name}`)
     for (const [variable, what] of Object.entries(OPTIONAL)) {
-      const there = process.env[variable] !== undefined
-      lines.push(there ? `  covered: ${what}` : `  not there: ${what}; set ${variable}`)
+      const there = (process.env[variable] ?? "") !== ""
+      if (!there) lines.push(`  not there: ${what}; set ${variable}`)
+      else if (!covered.has(what)) lines.push(`  covered: ${what}`)
     }
     process.stdout.write(`\nBack ends\n${lines.join("\n")}\n`)
   }

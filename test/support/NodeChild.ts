@@ -7,7 +7,7 @@ import * as Agent from "../../src/agent/Agent.ts"
 import { type Character, make } from "../../src/agent/SimulatedRuntime.ts"
 
 export interface NodeChildOptions {
-  readonly url: string
+  readonly url: string | ReadonlyArray<string>
   /** Path of the key file. */
   readonly identity: string
   readonly name: string

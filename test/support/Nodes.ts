@@ -40,7 +40,10 @@ export interface SimulatedNode extends Partial<Omit<NodeChildOptions, "character
 const CHARACTER: Character = { tokensPerSecond: 200, firstTokenMs: 10, breaks: 0 }
 
 /** Starts the process; it may take a moment to be active. */
-export const startNode = (nodesUrl: string, { name, character, ...more }: SimulatedNode): Process => {
+export const startNode = (
+  nodesUrl: string | ReadonlyArray<string>,
+  { name, character, ...more }: SimulatedNode
+): Process => {
   const options: NodeChildOptions = {
     url: nodesUrl,
     identity: join(temporaryFolder(), "node.key"),

@@ -109,7 +109,7 @@ export const run = (name: string, args: ReadonlyArray<string>, options: RunOptio
 
 /** What the person who runs the tests has set for a daemon of his own is not for ours. */
 const bareEnvironment = () =>
-  Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(RESULTITY|VITEST|NODE_OPTIONS)/.test(name)))
+  Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(RESULTITY|VITEST|NODE_OPTIONS|S3)/.test(name)))
 
 /** A folder that is gone after the test. */
 export const temporaryFolder = (): string => {
