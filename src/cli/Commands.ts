@@ -3,6 +3,7 @@ import type { Command } from "./Command.ts"
 import { actorCommands } from "./commands/Actors.ts"
 import { archiveCommands } from "./commands/Archives.ts"
 import { creditCommands } from "./commands/CreditCommands.ts"
+import { daemonCommands } from "./commands/Daemons.ts"
 import { jobCommands } from "./commands/Jobs.ts"
 import { keyCommands } from "./commands/Keys.ts"
 import { laneCommands } from "./commands/Lanes.ts"
@@ -19,6 +20,7 @@ export const COMMANDS: ReadonlyArray<Command> = [
   ...creditCommands,
   ...sweeperCommands,
   ...archiveCommands,
+  ...daemonCommands,
   ...actorCommands,
   ...laneCommands,
   ...settingCommands

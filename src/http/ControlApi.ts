@@ -47,6 +47,10 @@ class Actors extends HttpApiGroup.make("actors").add(
   }).annotate(says, "Start one actor anew")
 ) {}
 
+class DaemonsGroup extends HttpApiGroup.make("daemons").add(
+  get("listDaemons", "/control/daemons", { success: Objects }).annotate(says, "Who shares this installation")
+) {}
+
 class Nodes extends HttpApiGroup.make("nodes").add(
   get("listNodes", "/control/nodes", { success: Objects }).annotate(says, "All nodes, with how they are right now"),
   get("getNode", "/control/nodes/:id", { params: id, success: Schema.JsonObject }).annotate(says, "One node"),
@@ -188,4 +192,15 @@ class Health extends HttpApiGroup.make("health").add(
   get("docs", "/docs", { success: Schema.String.pipe(HttpApiSchema.asText({ contentType: "text/html" })) })
 ) {}
 
-export const ControlGroups = [Actors, Nodes, Jobs, Namespaces, Keys, Upkeep, Oversight, Rules, Health] as const
+export const ControlGroups = [
+  Actors,
+  DaemonsGroup,
+  Nodes,
+  Jobs,
+  Namespaces,
+  Keys,
+  Upkeep,
+  Oversight,
+  Rules,
+  Health
+] as const

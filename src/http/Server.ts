@@ -25,6 +25,7 @@ import { controlJobRoutes } from "./routes/control/Jobs.ts"
 import { keyRoutes } from "./routes/control/Keys.ts"
 import { namespaceRoutes } from "./routes/control/Namespaces.ts"
 import { nodeRoutes } from "./routes/control/Nodes.ts"
+import { daemonRoutes } from "./routes/control/Daemons.ts"
 import { oversightRoutes } from "./routes/control/Oversight.ts"
 import { settingsRoutes } from "./routes/control/Settings.ts"
 import { upkeepRoutes } from "./routes/control/Upkeep.ts"
@@ -72,6 +73,7 @@ const makeControlRoutes = Effect.gen(function* () {
     ...keyRoutes,
     ...upkeepRoutes,
     ...oversightRoutes,
+    ...daemonRoutes,
     ...settingsRoutes,
     ...healthRoutes,
     ...(yield* makeDocumentRoutes(ControlApi))

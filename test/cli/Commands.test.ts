@@ -144,6 +144,12 @@ const CASES: ReadonlyArray<Case> = [
     shows: [/^granted +12\.5$/, /^available +12\.4$/, /^reserved +0$/, /^spent +0\.1$/]
   },
   {
+    argv: ["daemons"],
+    asks: "GET /control/daemons",
+    answer: { data: [{ id: "daemon_1", state: "live", startedAt: 0, beatAt: 1000, here: true }] },
+    shows: [/^DAEMON/, /^daemon_1 \(here\) +live +1970\S+ +1970\S+$/]
+  },
+  {
     argv: ["sweepers"],
     asks: "GET /control/sweepers",
     answer: { data: [Sample.sweeper] },

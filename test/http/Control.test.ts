@@ -271,6 +271,7 @@ it.effect("Sweeps run by hand, dry when asked; probes and figures answer", () =>
     assert.include((yield* post("/control/sweepers/expiry/sweep?dry_run=true")).text, '"dryRun":true')
     assert.strictEqual((yield* post("/control/sweepers/none/sweep")).status, 404)
     assert.strictEqual((yield* post("/control/sweepers/expiry/sweep?dry_run=maybe")).status, 400)
+    assert.deepStrictEqual<unknown>((yield* ask("/control/daemons")).body, { data: [] })
     assert.include((yield* ask("/readyz")).text, '"ready":true')
     assert.include((yield* ask("/metrics")).text, "# TYPE resultity_refusals_total counter")
     assert.deepStrictEqual<unknown>((yield* ask("/control/actors")).body, { data: [] })
