@@ -47,7 +47,8 @@ export interface Consumer {
 export interface LaneDepth {
   readonly name: string
   readonly ready: number
-  readonly unacknowledged: number
+  /** null: more than what this daemon holds is not known. */
+  readonly unacknowledged: number | null
   readonly consumers: number
 }
 

@@ -9,7 +9,7 @@ import type { Daemons } from "../../layers/Daemons.ts"
 import type { JobSurvey } from "../../layers/JobStore.ts"
 import * as Metrics from "../../layers/Metrics.ts"
 import type { Outbox } from "../../layers/Outbox.ts"
-import type { Transport } from "../../layers/Transport.ts"
+import { type LaneDepth, PREFETCH_MAX, type Transport } from "../../layers/Transport.ts"
 import { SILENCE_MAX_MS } from "../Heart.ts"
 import { freshEnvelope } from "../../schemas/Envelope.ts"
 import type { JobId } from "../../schemas/Ids.ts"
@@ -58,18 +58,30 @@ export const make = (house: ReaperHouse): Options => {
   }
 }
 
-/** Waiting rows of lanes in which the broker has fewer messages than the store has rows. */
+/** A row of a lane whose depth is only known in part is left alone for so long: it is most likely held by a daemon, until its slot is there. */
+const UNSURE_MIN_MS = 10_000
+
+/**
+ * Waiting rows of lanes in which the broker has fewer messages than the store has rows. Where the broker does not tell what daemons hold, a lane with
+ * nothing ready may have lost what they do not hold; publishing that again costs little, because so much can be held and no more.
+ */
+const isShort = (rows: number, depth: LaneDepth | undefined, ageMs: number): boolean => {
+  if (depth === undefined) return ageMs > WAITING_MIN_MS
+  const { ready, unacknowledged, consumers } = depth
+  if (unacknowledged !== null) return ageMs > WAITING_MIN_MS && ready + unacknowledged < rows
+  if (rows > ready + consumers * PREFETCH_MAX) return ageMs > WAITING_MIN_MS
+  return ready === 0 && ageMs > UNSURE_MIN_MS
+}
+
 const lostRows = (house: ReaperHouse, now: number, max: number) =>
   Effect.gen(function* () {
     const before = now - WAITING_MIN_MS
     const waiting = yield* house.survey.lanes
     if (waiting.length === 0) return []
-    const depths = new Map(
-      (yield* house.transport.depths).map(({ name, ready, unacknowledged }) => [name, ready + unacknowledged])
-    )
+    const depths = new Map((yield* house.transport.depths).map((depth) => [depth.name, depth]))
     const short = new Set(
       waiting
-        .filter(({ lane, waiting: rows, oldestAt }) => oldestAt < before && (depths.get(laneName(lane)) ?? 0) < rows)
+        .filter(({ lane, waiting: rows, oldestAt }) => isShort(rows, depths.get(laneName(lane)), now - oldestAt))
         .map(({ lane }) => laneName(lane))
     )
     if (short.size === 0) return []

@@ -11,7 +11,8 @@ const Waiting = Schema.Struct({ name: Schema.String, waiting: Schema.Finite, old
 const Depth = Schema.Struct({
   name: Schema.String,
   ready: Schema.Finite,
-  unacknowledged: Schema.Finite,
+  /** null: only partly known. */
+  unacknowledged: Schema.NullOr(Schema.Finite),
   consumers: Schema.Finite
 })
 const Lanes = Schema.Struct({ waiting: Schema.Array(Waiting), depths: Schema.Array(Depth) })
