@@ -7,11 +7,12 @@ import { Effect, Fiber, type Layer } from "effect"
 import type { Outage } from "../../../src/layers/Outage.ts"
 import { type Delivery, type Source, type Target, Transport } from "../../../src/layers/Transport.ts"
 import { laneName } from "../../../src/schemas/Job.ts"
-import { aDaemon, aName, anEnvelope } from "./LiveFactories.ts"
+import { aDaemon, aLane, aName, anEnvelope } from "./LiveFactories.ts"
 import { transportUnderFaults } from "./TransportFaults.contract.ts"
 import {
   ackAll,
   collect,
+  depthOnceReady,
   envelopes,
   idOf,
   idsOf,
@@ -59,15 +60,11 @@ export const transportContract = <R = never>(
     it.effect("has stored what it confirmed, also when nobody consumed the lane yet", () =>
       Effect.gen(function* () {
         const transport = yield* Transport
-        const target = lane()
+        const target = { _tag: "Lane", lane: aLane() } as const
         const sent = envelopes(3)
         yield* Effect.scoped(publishAll(transport, target, sent))
 
-        const depths = yield* transport.depths
-        assert.strictEqual(
-          depths.find(({ name }) => target._tag === "Lane" && name === laneName(target.lane))?.ready,
-          3
-        )
+        yield* depthOnceReady(transport, laneName(target.lane), 3)
         const deliveries = yield* collect(yield* transport.consume(target, 10), 3)
         assert.deepStrictEqual(deliveries.map(idOf), idsOf(sent))
       })

@@ -44,3 +44,13 @@ export const mortal = Effect.fnUntraced(function* (transport: Transport["Service
 /** Once the broker is back: by trying again, because it answers in its own time. */
 export const onceBack = <A, R>(effect: Effect.Effect<A, Outage, R>) =>
   Effect.retry(effect, Schedule.spaced("20 millis"))
+
+/** The lane's depth, once that many are ready: a broker may count a little later than it confirms. */
+export const depthOnceReady = (transport: Transport["Service"], name: string, ready: number) =>
+  Effect.retry(
+    Effect.flatMap(transport.depths, (depths) => {
+      const depth = depths.find((one) => one.name === name)
+      return depth?.ready === ready ? Effect.succeed(depth) : Effect.fail(depth)
+    }),
+    Schedule.spaced("20 millis").pipe(Schedule.upTo({ times: 250 }))
+  )

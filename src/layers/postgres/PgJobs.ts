@@ -1,0 +1,8 @@
+/** The contracts of jobs and credits on one PostgreSQL client. */
+import * as Layer from "effect/Layer"
+import * as CreditLedger from "./PgCreditLedger.ts"
+import * as JobStore from "./PgJobStore.ts"
+import * as JobSurvey from "./PgJobSurvey.ts"
+import * as Outbox from "./PgOutbox.ts"
+
+export const layer = Layer.mergeAll(JobStore.layer, JobSurvey.layer, Outbox.layer, CreditLedger.layer)

@@ -1,0 +1,30 @@
+/** Every deciding contract on PostgreSQL, over one client, in a schema that is migrated before anything is asked. */
+import * as Layer from "effect/Layer"
+import * as ApiKeys from "./PgApiKeys.ts"
+import * as Audit from "./PgAudit.ts"
+import * as Catalog from "./PgCatalog.ts"
+import * as PgClient from "./PgClient.ts"
+import * as Daemons from "./PgDaemons.ts"
+import * as PgJobs from "./PgJobs.ts"
+import * as Namespaces from "./PgNamespaces.ts"
+import * as NodeRegistry from "./PgNodeRegistry.ts"
+import * as Settings from "./PgSettings.ts"
+import * as SweeperStates from "./PgSweeperStates.ts"
+
+export type { PgOptions } from "./PgClient.ts"
+
+/** Over a client that is there already; how soon a daemon is declared dead is its own matter. */
+export const over = (daemons: typeof Daemons.layer) =>
+  Layer.mergeAll(
+    PgJobs.layer,
+    Namespaces.layer,
+    ApiKeys.layer,
+    NodeRegistry.layer,
+    Catalog.layer,
+    daemons,
+    Audit.layer,
+    Settings.layer,
+    SweeperStates.layer
+  )
+
+export const layer = (options: PgClient.PgOptions) => Layer.provide(over(Daemons.layer), PgClient.layer(options))

@@ -1,0 +1,3 @@
+-- id, token
+removeLease(ARGV[1], ARGV[2])
+return 1

@@ -1,0 +1,15 @@
+-- id, token, expiresAt, now. 1: the slot is taken.
+local id, token = ARGV[1], ARGV[2]
+local expiresAt, now = tonumber(ARGV[3]), tonumber(ARGV[4])
+sweep(ARGV[4])
+local node = load(id)
+if not node or expiresAt <= now then return 0 end
+local known = redis.call('ZSCORE', key('leases', id), token)
+if known then
+  if tonumber(known) < expiresAt then setLease(id, token, ARGV[3]) end
+  return 1
+end
+if leasedOf(id) >= node.slots then return 0 end
+setLease(id, token, ARGV[3])
+leasedMore(node, 1)
+return 1
