@@ -1,0 +1,21 @@
+/** Every contract of the records on one MongoDB database. */
+import * as Layer from "effect/Layer"
+import * as MongoClient from "./MongoClient.ts"
+import * as Incidents from "./MongoIncidents.ts"
+import * as JobRecords from "./MongoJobRecords.ts"
+import * as JobSearch from "./MongoJobSearch.ts"
+import * as Logs from "./MongoLogs.ts"
+import * as RecordRetention from "./MongoRecordRetention.ts"
+import * as Traces from "./MongoTraces.ts"
+
+export type { MongoOptions } from "./MongoClient.ts"
+
+export const layer = (options: MongoClient.MongoOptions) =>
+  Layer.mergeAll(
+    JobRecords.layer,
+    Traces.layer,
+    Logs.layer,
+    JobSearch.layer,
+    RecordRetention.layer,
+    Incidents.layer
+  ).pipe(Layer.provide(MongoClient.layer(options)))
