@@ -1,6 +1,7 @@
 /** The one table of back ends: which one serves which contract in which profile. Nothing else enters the rooms behind the doors. */
 import { join } from "node:path"
 import * as Layer from "effect/Layer"
+import type * as Redacted from "effect/Redacted"
 import * as FileArchive from "./layers/files/FileArchive.ts"
 import { MemoryBroker } from "./layers/memory/MemoryBroker.ts"
 import * as MemoryArchive from "./layers/memory/MemoryArchive.ts"
@@ -11,6 +12,11 @@ import * as MemoryRecords from "./layers/memory/MemoryRecords.ts"
 import * as MemoryRelay from "./layers/memory/MemoryRelay.ts"
 import * as MemoryRateLimits from "./layers/memory/MemoryRateLimits.ts"
 import * as MemoryTransport from "./layers/memory/MemoryTransport.ts"
+import * as MongoRecords from "./layers/mongodb/MongoRecords.ts"
+import * as PgState from "./layers/postgres/PgState.ts"
+import * as RabbitTransport from "./layers/rabbitmq/RabbitTransport.ts"
+import * as RedisLive from "./layers/redis/RedisLive.ts"
+import * as S3Archive from "./layers/s3/S3Archive.ts"
 import * as SqliteClient from "./layers/sqlite/SqliteClient.ts"
 import * as SqliteRecords from "./layers/sqlite/SqliteRecords.ts"
 import * as SqliteState from "./layers/sqlite/SqliteState.ts"
@@ -40,3 +46,28 @@ export const memory = Layer.mergeAll(
   MemoryArchive.layer.pipe(Layer.provide(MemoryRecords.layer)),
   passing
 )
+
+/** Where the servers of a cluster are, and the installation's name within each of them. */
+export interface Servers {
+  readonly postgresUrl: Redacted.Redacted
+  readonly mongodbUrl: Redacted.Redacted
+  readonly redisUrl: Redacted.Redacted
+  readonly rabbitmqUrl: Redacted.Redacted
+  readonly installation: string
+  /** null: segments stand in the data folder. */
+  readonly s3: Omit<S3Archive.S3Config, "prefix"> | null
+}
+
+/** Shared by any number of daemons; survives the death of any of them, and of any server but those that keep what they were told. */
+export const cluster = (servers: Servers, dataFolder: string) => {
+  const { postgresUrl, mongodbUrl, redisUrl, rabbitmqUrl, installation, s3 } = servers
+  return Layer.mergeAll(
+    PgState.layer({ url: postgresUrl, schema: installation }),
+    MongoRecords.layer({ url: mongodbUrl, database: installation }),
+    RedisLive.layer({ url: redisUrl, prefix: installation }),
+    RabbitTransport.layer({ url: rabbitmqUrl, prefix: installation }),
+    s3 === null
+      ? FileArchive.layer({ root: join(dataFolder, "archive") })
+      : S3Archive.layer({ ...s3, prefix: installation })
+  )
+}

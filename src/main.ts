@@ -22,6 +22,7 @@ import { LiveNodes } from "./layers/LiveNodes.ts"
 import * as Orchestrator from "./Orchestrator.ts"
 import { freshDaemonId, type NodeId } from "./schemas/Ids.ts"
 import * as SimulatedNodes from "./SimulatedNodes.ts"
+import * as Telemetry from "./Telemetry.ts"
 
 const configOf = (options: DaemonOptions) =>
   Layer.effect(
@@ -37,23 +38,34 @@ const configOf = (options: DaemonOptions) =>
         controlKey: options.controlKey === null ? null : Redacted.make(options.controlKey),
         environment: options.environment,
         drainMs: options.drainMs,
-        silenceMaxMs: null,
+        silenceMaxMs: isCluster(options) ? SILENCE_MAX_MS : null,
         lanePrefetch: options.lanePrefetch
       })
     )
   )
 
-const isEmbedded = (options: DaemonOptions) => options.profile === "embedded"
+const isCluster = (options: DaemonOptions) => options.profile === "cluster"
+/** It has files of its own: keys of a trial, and segments. */
+const hasFolder = (options: DaemonOptions) => options.profile !== "memory"
+
+/**
+ * How long a daemon of a cluster goes on without the deciding store. Its writes are guarded there, so it does no harm meanwhile, and its streams go
+ * on; after so long it is better started anew.
+ */
+const SILENCE_MAX_MS = 300_000
 
 const daemon = (options: DaemonOptions) =>
   Effect.gen(function* () {
-    const secret = yield* Bootstrap.demoKey(isEmbedded(options) ? options.data : null, options.environment)
+    const isTrial = !isCluster(options) || options.nodes.length > 0
+    const secret = !isTrial
+      ? null
+      : yield* Bootstrap.demoKey(hasFolder(options) ? options.data : null, options.environment)
     const { publicUrl, controlUrl } = yield* Listeners
     const nodeIds = yield* SimulatedNodes.start({
       url: `${publicUrl.replace("http", "ws")}/nodes/connect`,
       environment: options.environment,
       characters: options.nodes,
-      keys: isEmbedded(options) ? join(options.data, "nodes") : null
+      keys: hasFolder(options) ? join(options.data, "nodes") : null
     })
     const active = nodeIds.map(untilActive)
     if (active.length > 0) yield* Effect.timeoutOption(Effect.raceAllFirst(active), FIRST_NODE_MAX)
@@ -85,7 +97,7 @@ const readyText = (
   controlUrl: string,
   secret: Redacted.Redacted | null
 ): string => {
-  const ready = `ready: ${publicUrl} (control ${controlUrl}, data ${isEmbedded(options) ? options.data : "in memory"})\n`
+  const ready = `ready: ${publicUrl} (control ${controlUrl}, data ${hasFolder(options) ? options.data : "in memory"})\n`
   if (secret === null || options.nodes.length === 0) return ready
   return `${ready}
 Try it:
@@ -111,16 +123,50 @@ const toStderr = Logger.make((options) => {
 })
 
 const logging = ({ log }: DaemonOptions) =>
-  Layer.mergeAll(
-    Logger.layer([toStderr]),
-    Layer.succeed(References.MinimumLogLevel, log),
-    // Nothing exports spans yet.
-    Layer.succeed(References.TracerEnabled, false)
-  )
+  Layer.mergeAll(Logger.layer([toStderr]), Layer.succeed(References.MinimumLogLevel, log))
+
+const secretOf = (value: string | null) => Redacted.make(value ?? "")
+
+/** Options of the profile `cluster`, which are complete: `readOptions` has seen to that. */
+const serversOf = (options: DaemonOptions): Backends.Servers => ({
+  postgresUrl: secretOf(options.postgresUrl),
+  mongodbUrl: secretOf(options.mongodbUrl),
+  redisUrl: secretOf(options.redisUrl),
+  rabbitmqUrl: secretOf(options.rabbitmqUrl),
+  installation: options.installation,
+  s3:
+    options.s3Url === null
+      ? null
+      : {
+          url: options.s3Url,
+          bucket: options.s3Bucket,
+          region: options.s3Region,
+          accessKey: options.s3AccessKey ?? "",
+          secretKey: secretOf(options.s3SecretKey)
+        }
+})
+
+type Contracts = Layer.Success<typeof Backends.memory>
+type CannotStart =
+  | Layer.Error<typeof Backends.memory>
+  | Layer.Error<ReturnType<typeof Backends.embedded>>
+  | Layer.Error<ReturnType<typeof Backends.cluster>>
+
+const backEnds = (options: DaemonOptions): Layer.Layer<Contracts, CannotStart> => {
+  switch (options.profile) {
+    case "embedded":
+      return Backends.embedded(options.data)
+    case "memory":
+      return Backends.memory
+    case "cluster":
+      return Backends.cluster(serversOf(options), options.data)
+  }
+}
 
 const world = (options: DaemonOptions) =>
   Orchestrator.layer.pipe(
-    Layer.provideMerge(isEmbedded(options) ? Backends.embedded(options.data) : Backends.memory),
+    Layer.provideMerge(backEnds(options)),
+    Layer.provideMerge(Telemetry.layer(options)),
     Layer.provideMerge(configOf(options)),
     Layer.provideMerge(logging(options))
   )

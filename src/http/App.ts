@@ -16,10 +16,11 @@ import type { ApiKeys } from "../layers/ApiKeys.ts"
 import type { Outage } from "../layers/Outage.ts"
 import type { RateLimits } from "../layers/RateLimits.ts"
 import { Readiness } from "../layers/Readiness.ts"
+import { inTrace } from "../layers/Traced.ts"
 import { type Refusal, refuse } from "../schemas/Refusal.ts"
 import { authenticate } from "./Auth.ts"
 import { BODY_BYTES_MAX } from "./Body.ts"
-import type { Call } from "./Call.ts"
+import { type Call, header } from "./Call.ts"
 import { countRefusal, problemResponse, refusalOf } from "./Problems.ts"
 import { takeRequest } from "./RateLimit.ts"
 import { Rejections } from "./Rejections.ts"
@@ -53,7 +54,7 @@ export const make = <R>(
     const path = mark === -1 ? url : url.slice(0, mark)
     const match: Match<Route<R>> = url.length > URL_MAX ? { _tag: "Unknown" } : table(incoming.method ?? "GET", path)
     const call = callOf(incoming, outgoing, match, mark === -1 ? "" : url.slice(mark + 1))
-    const answered = enter(call, match, () => guard(call, path))
+    const answered = spanned(call, match)(enter(call, match, () => guard(call, path)))
     const { response, refusal } = yield* Effect.matchCauseEffect(Effect.interruptible(answered), {
       onSuccess: (response) =>
         Effect.succeed({ response: HttpServerResponse.setHeaders(response, call.answerHeaders), refusal: null }),
@@ -98,6 +99,17 @@ const requestIdOf = (incoming: IncomingMessage): string => {
   return typeof given === "string" && /^[A-Za-z0-9._-]{1,128}$/.test(given)
     ? given
     : `req_${randomUUID().replaceAll("-", "")}`
+}
+
+/** Requests of customers in a span below their own; probes and documents are nobody's trace. */
+const spanned = <R>(call: Call, match: Match<Route<R>>) => {
+  if (match._tag !== "Found" || match.entry.target.access === "open") return <A>(answer: A): A => answer
+  const { method, path } = match.entry
+  return inTrace(`${method} ${path}`, {
+    traceparent: header(call, "traceparent") ?? null,
+    kind: "server",
+    attributes: { "http.request.method": method, "http.route": path, "request.id": call.requestId }
+  })
 }
 
 const enter = <R>(

@@ -44,7 +44,7 @@ import { JobFeeds } from "./JobFeed.ts"
 import { ModelGate } from "./ModelGate.ts"
 import { OverloadGate } from "./OverloadGate.ts"
 import { Publisher } from "./Publisher.ts"
-import { traced } from "../../layers/Traced.ts"
+import { currentTraceparent, traced } from "../../layers/Traced.ts"
 
 /** A decoded, valid request. Null where the client said nothing. */
 export interface JobRequest {
@@ -184,7 +184,7 @@ const makeJob = Effect.fnUntraced(function* (
     failuresMax: settings.failuresMax,
     clientTag: request.clientTag,
     configDigest: digest,
-    traceparent: request.traceparent,
+    traceparent: (yield* currentTraceparent) ?? request.traceparent,
     acceptedAt: now,
     deadlineAt: now + deadlineMs
   }

@@ -9,6 +9,7 @@ import * as Exit from "effect/Exit"
 import type { ActorContext, Behavior } from "../../kernel/Actor.ts"
 import type { Guarded } from "../../layers/JobStore.ts"
 import { Outage, waitOut } from "../../layers/Outage.ts"
+import { recordSpan, withParent } from "../../layers/Traced.ts"
 import { leaseTokenOf, type JobId } from "../../schemas/Ids.ts"
 import type { Hold } from "./HeldDeliveries.ts"
 import type { JobRecord } from "../../schemas/JobRecord.ts"
@@ -56,7 +57,9 @@ const ROOM_FULL_PAUSE = "1 second"
 
 export const behavior = (house: JobHouse, options: JobOptions): Behavior<JobMessage, JobActorState | null> => ({
   init: (self) => init(house, options, self),
-  receive: (state, message, self) => (state === null ? self.stop : Effect.as(receive(state, message), state))
+  // What it asks of stores and nodes meanwhile stands in the job's own trace.
+  receive: (state, message, self) =>
+    state === null ? self.stop : withParent(state.job.traceparent)(Effect.as(receive(state, message), state))
 })
 
 /** Null, with the delivery done: there is nothing to act for. The message to itself ends the actor. */
@@ -291,7 +294,11 @@ const onLeased = (state: JobActorState, leased: Extract<JobMessage, { _tag: "Lea
   Effect.gen(function* () {
     const { nodeId, lease, decision, daemonId } = leased
     if (daemonId !== state.house.daemonId) return yield* leasedElsewhere(state, leased)
-    state.leasedAt ??= yield* Clock.currentTimeMillis
+    if (state.leasedAt === null) {
+      const { traceparent, acceptedAt } = state.job
+      state.leasedAt = yield* Clock.currentTimeMillis
+      yield* recordSpan({ name: "job.wait", traceparent, startedAt: acceptedAt, endedAt: state.leasedAt, code: null })
+    }
     state.routing = { ...state.routing, decisions: [...state.routing.decisions, decision] }
     yield* apply(state, { _tag: "Leased", nodeId, lease })
   })

@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import type { ActorContext, ActorSpec, Behavior } from "../../kernel/Actor.ts"
 import type { JobSurvey } from "../../layers/JobStore.ts"
 import { waitOut } from "../../layers/Outage.ts"
+import { inTrace } from "../../layers/Traced.ts"
 import type { Delivery, Transport } from "../../layers/Transport.ts"
 import { daemonAt } from "../../schemas/Address.ts"
 import type { Message } from "../../schemas/Envelope.ts"
@@ -111,7 +112,10 @@ const consume = ({ house, self, lanes }: IntakeState, lane: Lane): Effect.Effect
 const take = ({ jobs }: IntakeHouse, { jobId, namespaceId }: JobQueued, delivery: Delivery) => {
   const reader = daemonAt(delivery.envelope.replyTo)
   const followers = reader === null ? [] : [reader]
-  return jobs.start(jobId, namespaceId, { delivery, followers, grant: null, from: null })
+  const { traceparent } = delivery.envelope
+  return inTrace("job.deliver", { traceparent, kind: "consumer", attributes: { "job.id": jobId } })(
+    jobs.start(jobId, namespaceId, { delivery, followers, grant: null, from: null })
+  )
 }
 
 /** What is no job does not belong in a lane; it is kept where an operator finds it. */

@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
 import type * as Schema from "effect/Schema"
 import * as Metrics from "../../layers/Metrics.ts"
+import { recordSpan } from "../../layers/Traced.ts"
 import type { NodeId } from "../../schemas/Ids.ts"
 import type { Fault } from "../../schemas/JobMoment.ts"
 import type { AttemptRecord, LogEntry, LogType } from "../../schemas/JobRecord.ts"
@@ -94,6 +95,20 @@ export const noteAttemptClosed = (state: JobActorState, code: string, fault: Fau
       tokens: state.attempt.counted.tokens
     }
     state.routing = { ...state.routing, attempts: [...state.routing.attempts.slice(0, -1), closed] }
+    yield* recordSpan({
+      name: "job.attempt",
+      traceparent: state.job.traceparent,
+      kind: "client",
+      startedAt: last.assignedAt ?? last.leasedAt,
+      endedAt: now,
+      code: closed.cause,
+      attributes: {
+        "job.id": state.job.id,
+        "job.attempt": last.attempt,
+        "node.id": last.nodeId,
+        "output.tokens": closed.tokens
+      }
+    })
     if (code === "succeeded") return
     if (fault !== "nobody") {
       state.failures = [...state.failures, { attempt: last.attempt, nodeId: last.nodeId, code }]

@@ -8,6 +8,7 @@ import * as Layer from "effect/Layer"
 import * as Queue from "effect/Queue"
 import type { Envelope } from "../../schemas/Envelope.ts"
 import { Outbox } from "../../layers/Outbox.ts"
+import { withParent } from "../../layers/Traced.ts"
 import { Transport, type Target } from "../../layers/Transport.ts"
 
 export interface Promised {
@@ -34,6 +35,7 @@ export class Publisher extends Context.Service<
       const waiting = yield* Queue.bounded<Promised>(WAITING_MAX)
       const publishOne = ({ target, envelope }: Promised) =>
         transport.publish(target, envelope).pipe(
+          withParent(envelope.traceparent),
           Effect.as([envelope.id]),
           Effect.catch(() => Effect.succeed([]))
         )

@@ -10,6 +10,7 @@ import * as Metric from "effect/Metric"
 import * as Schedule from "effect/Schedule"
 import * as Metrics from "../../layers/Metrics.ts"
 import { Outage, waitOut } from "../../layers/Outage.ts"
+import { recordSpan } from "../../layers/Traced.ts"
 import type { RecordPatch } from "../../layers/JobRecords.ts"
 import type { Ending } from "../../policies/JobMachine.ts"
 import { charge } from "../../policies/Pricing.ts"
@@ -179,6 +180,19 @@ export const settle = (state: JobActorState, ending: Ending, claimed: boolean): 
       house.publisher.offer({ target: { _tag: "Topic", topic: "job" }, envelope })
       yield* Metric.update(Metric.withAttributes(Metrics.jobsFinished, { state: ending.state }), 1)
       yield* Metric.update(Metrics.totalMs, at - job.acceptedAt)
+      yield* recordSpan({
+        name: "job",
+        traceparent: job.traceparent,
+        startedAt: job.acceptedAt,
+        endedAt: at,
+        code: ending.state === "completed" ? null : (ending.code ?? ending.state),
+        attributes: {
+          "job.id": job.id,
+          "job.state": ending.state,
+          "job.endpoint": job.endpoint,
+          "job.model": job.model
+        }
+      })
     }
     return guarded
   })

@@ -5,6 +5,7 @@ import * as Metric from "effect/Metric"
 import * as Metrics from "../../layers/Metrics.ts"
 import type { Outbox, OutboxRow } from "../../layers/Outbox.ts"
 import type { Transport } from "../../layers/Transport.ts"
+import { withParent } from "../../layers/Traced.ts"
 import type { Options } from "./Sweeper.ts"
 
 /** Younger rows are on their way by the fast road. */
@@ -19,7 +20,8 @@ export const make = (outbox: Outbox["Service"], transport: Transport["Service"])
     Effect.gen(function* () {
       const rows = yield* outbox.pending((yield* Clock.currentTimeMillis) - GRACE_MS, max)
       if (dryRun) return { taken: rows.length, watermark }
-      const publishOne = (row: OutboxRow) => Effect.as(transport.publish(row.target, row.envelope), row.id)
+      const publishOne = (row: OutboxRow) =>
+        withParent(row.envelope.traceparent)(Effect.as(transport.publish(row.target, row.envelope), row.id))
       const sent = yield* Effect.forEach(rows, publishOne, { concurrency: AT_ONCE })
       yield* outbox.sent(sent)
       if (sent.length > 0) yield* Metric.update(Metrics.repairs, sent.length)
