@@ -29,6 +29,7 @@ const rooms = {
   "^src/agent/": ["^src/schemas/", "^src/agent/", "^src/layers/Signatures\\.ts$"],
   "^src/cli/": ["^src/schemas/", "^src/cli/"],
   "^src/Backends\\.ts$": ["^src/layers/"],
+  "^src/Telemetry\\.ts$": [doors],
   "^src/DaemonOptions\\.ts$": ["^src/schemas/"],
   "^src/Bootstrap\\.ts$": ["^src/schemas/", doors],
   "^src/SimulatedNodes\\.ts$": ["^src/schemas/", "^src/agent/"],
@@ -44,7 +45,8 @@ const packages = {
   "node_modules/ioredis/": "^src/layers/redis/",
   "node_modules/amqplib/": "^src/layers/rabbitmq/",
   "node_modules/ws/": "^src/(http|agent)/",
-  "node_modules/effect/dist/(http|http-api)/": "^src/(http|agent|cli)/",
+  "node_modules/effect/dist/(http|http-api)/": "^src/((http|agent|cli)/|Telemetry\\.ts$)",
+  "node_modules/aws4fetch/": "^src/layers/s3/",
   "node_modules/@noble/": "^src/(agent/|layers/Signatures\\.ts$)",
   "node_modules/@effect/platform-node/": "^src/(main\\.ts$|http/|agent/|cli/)"
 }

@@ -25,7 +25,17 @@ for (const path of sources) {
 }
 
 /** Doors that are no contract with back ends: values, helpers, and what the actors supply. */
-const NO_BACK_END = new Set(["Outage", "Metrics", "Signatures", "Traced", "Readiness", "DaemonConfig", "Audit"])
+const NO_BACK_END = new Set([
+  "Outage",
+  "Metrics",
+  "Signatures",
+  "Traced",
+  "Batcher",
+  "Diagnosis",
+  "Readiness",
+  "DaemonConfig",
+  "Audit"
+])
 const contracts = files
   .filter((path) => /^src\/layers\/[A-Z]\w*\.ts$/.test(path))
   .map((path) => basename(path, ".ts"))

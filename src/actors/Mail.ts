@@ -9,6 +9,7 @@ import * as Layer from "effect/Layer"
 import * as Queue from "effect/Queue"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
 import { DaemonConfig } from "../layers/DaemonConfig.ts"
 import { Outage, waitOut } from "../layers/Outage.ts"
 import { Transport, type Target } from "../layers/Transport.ts"
@@ -63,37 +64,59 @@ interface Post {
   readonly envelope: Envelope
 }
 
+/** What the parts of one daemon's mail share. */
+interface Office {
+  readonly transport: Transport["Service"]
+  readonly daemonId: DaemonId
+  readonly scope: Scope.Scope
+  readonly handlers: Map<Tag, Handler<Tag>>
+  readonly calls: Map<EnvelopeId, Deferred.Deferred<Schema.Json, Refusal>>
+  readonly post: Mail["Service"]["post"]
+}
+
 const make = Effect.gen(function* () {
   const transport = yield* Transport
   const { daemonId } = yield* DaemonConfig
-  const scope = yield* Effect.scope
   const context = yield* Effect.context<never>()
-  const inbox = { _tag: "Inbox", daemonId } as const
-  const handlers = new Map<Tag, Handler<Tag>>()
-  const calls = new Map<EnvelopeId, Deferred.Deferred<Schema.Json, Refusal>>()
   const posts = yield* Queue.bounded<Post>(POSTS_MAX)
+  yield* Effect.forkScoped(Effect.forever(publishing(transport, posts)))
   const replyTo = daemonAddress(daemonId)
-
-  const publishPost = ({ target, envelope }: Post) =>
-    Effect.catch(transport.publish(target, envelope), ({ cause }) =>
-      Effect.logDebug("message lost", { message: envelope.message._tag, cause: String(cause) })
-    )
-  const publishing = Effect.gen(function* () {
-    const batch = yield* Queue.takeBetween(posts, 1, POSTS_AT_ONCE)
-    yield* Effect.forEach(batch, publishPost, { concurrency: POSTS_AT_ONCE, discard: true })
-  })
-  yield* Effect.forkScoped(Effect.forever(publishing))
-
   const post = (target: Target, message: Message): boolean =>
     Queue.offerUnsafe(posts, { target, envelope: Effect.runSyncWith(context)(freshEnvelope(message, { replyTo })) })
+  const office: Office = {
+    transport,
+    daemonId,
+    scope: yield* Effect.scope,
+    handlers: new Map(),
+    calls: new Map(),
+    post
+  }
+  return Mail.of({
+    post,
+    send: (to, message) =>
+      Effect.flatMap(freshEnvelope(message, { replyTo }), (envelope) =>
+        transport.publish({ _tag: "Inbox", daemonId: to }, envelope)
+      ),
+    call: Effect.fn("Mail.call")((to, message) => call(office, to, message)),
+    handle: (message) => Effect.flatMap(freshEnvelope(message), (envelope) => onMessage(office, envelope)),
+    on: (tag, handler) => Effect.sync(() => void office.handlers.set(tag, handler as never)),
+    receive: receive(office)
+  })
+})
 
-  const send = (to: DaemonId, message: Message) =>
-    Effect.flatMap(freshEnvelope(message, { replyTo }), (envelope) =>
-      transport.publish({ _tag: "Inbox", daemonId: to }, envelope)
-    )
+const publishing = (transport: Transport["Service"], posts: Queue.Dequeue<Post>) =>
+  Effect.gen(function* () {
+    const batch = yield* Queue.takeBetween(posts, 1, POSTS_AT_ONCE)
+    const publishPost = ({ target, envelope }: Post) =>
+      Effect.catch(transport.publish(target, envelope), ({ cause }) =>
+        Effect.logDebug("message lost", { message: envelope.message._tag, cause: String(cause) })
+      )
+    yield* Effect.forEach(batch, publishPost, { concurrency: POSTS_AT_ONCE, discard: true })
+  })
 
-  const call = Effect.fn("Mail.call")(function* (to: DaemonId, message: Message) {
-    const envelope = yield* freshEnvelope(message, { replyTo })
+const call = ({ transport, calls, daemonId }: Office, to: DaemonId, message: Message) =>
+  Effect.gen(function* () {
+    const envelope = yield* freshEnvelope(message, { replyTo: daemonAddress(daemonId) })
     const answer = yield* Deferred.make<Schema.Json, Refusal>()
     calls.set(envelope.id, answer)
     return yield* Effect.andThen(
@@ -105,52 +128,44 @@ const make = Effect.gen(function* () {
     )
   })
 
-  const outcomeOf = ({ message }: Envelope, envelope: Envelope) => {
-    const handler = handlers.get(message._tag)
-    return handler === undefined
-      ? Effect.fail(refuse("not_available", `This daemon does not handle ${message._tag}: is it of an older version?`))
-      : handler(message, envelope)
-  }
+const outcomeOf = ({ handlers }: Office, envelope: Envelope) => {
+  const { message } = envelope
+  const handler = handlers.get(message._tag)
+  return handler === undefined
+    ? Effect.fail(refuse("not_available", `This daemon does not handle ${message._tag}: is it of an older version?`))
+    : handler(message, envelope)
+}
 
-  /** A handler's defect is its own: the next message is handled all the same. */
-  const onMessage = (envelope: Envelope): Effect.Effect<void> => {
-    const { message } = envelope
-    if (message._tag === "Answered") return Effect.sync(() => onAnswer(calls, message))
-    return outcomeOf(envelope, envelope).pipe(
-      Effect.result,
-      Effect.tap((result) => answerTo(post, envelope, result)),
-      Effect.catchCause((cause) => Effect.logError("message not handled", { message: message._tag, cause })),
-      Effect.asVoid
-    )
-  }
-
-  const receive = waitOut(
-    Effect.scoped(
-      Effect.gen(function* () {
-        const consumer = yield* transport.consume(inbox, PREFETCH)
-        while (true) {
-          const deliveries = yield* consumer.take
-          // Acknowledged at once: a hint that dies with this daemon would find nobody to tell anyway.
-          for (const delivery of deliveries) yield* delivery.ack
-          const handling = Effect.forEach(deliveries, ({ envelope }) => onMessage(envelope), {
-            concurrency: HANDLED_AT_ONCE,
-            discard: true
-          })
-          yield* Effect.forkIn(handling, scope)
-        }
-      })
-    )
+/** A handler's defect is its own: the next message is handled all the same. */
+const onMessage = (office: Office, envelope: Envelope): Effect.Effect<void> => {
+  const { message } = envelope
+  if (message._tag === "Answered") return Effect.sync(() => onAnswer(office.calls, message))
+  return outcomeOf(office, envelope).pipe(
+    Effect.result,
+    Effect.tap((result) => answerTo(office.post, envelope, result)),
+    Effect.catchCause((cause) => Effect.logError("message not handled", { message: message._tag, cause })),
+    Effect.asVoid
   )
+}
 
-  return Mail.of({
-    post,
-    send,
-    call,
-    handle: (message) => Effect.flatMap(freshEnvelope(message), onMessage),
-    on: (tag, handler) => Effect.sync(() => void handlers.set(tag, handler as never)),
-    receive: receive as Effect.Effect<never>
-  })
-})
+/** Acknowledged at once: a hint that dies with this daemon would find nobody to tell anyway. */
+const receive = (office: Office): Effect.Effect<never> => {
+  const once: Effect.Effect<never, Outage> = Effect.scoped(
+    Effect.gen(function* () {
+      const consumer = yield* office.transport.consume({ _tag: "Inbox", daemonId: office.daemonId }, PREFETCH)
+      while (true) {
+        const deliveries = yield* consumer.take
+        for (const delivery of deliveries) yield* delivery.ack
+        const handling = Effect.forEach(deliveries, ({ envelope }) => onMessage(office, envelope), {
+          concurrency: HANDLED_AT_ONCE,
+          discard: true
+        })
+        yield* Effect.forkIn(handling, office.scope)
+      }
+    })
+  )
+  return waitOut(once)
+}
 
 const unanswered = ({ _tag }: Message) =>
   new Outage({ of: "Mail", during: _tag, cause: new Error("no answer from the other daemon") })
@@ -171,10 +186,8 @@ const onAnswer = (calls: ReadonlyMap<EnvelopeId, Deferred.Deferred<Schema.Json, 
 /** Messages that are calls: their sender waits for what came of them. */
 const CALLS: ReadonlySet<Tag> = new Set<Tag>(["DrainNode", "Sweep"])
 
-type Post_ = Mail["Service"]["post"]
-
 const answerTo = (
-  post: Post_,
+  post: Mail["Service"]["post"],
   { id, message, replyTo }: Envelope,
   result: Result.Result<Schema.Json | void, Refusal | Outage>
 ) =>

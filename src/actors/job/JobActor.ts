@@ -34,6 +34,7 @@ import {
   reattachAgain,
   storePieces
 } from "./JobPieces.ts"
+import { missingRecord } from "./MissingRecord.ts"
 import { endPoisoned } from "./PoisonedJob.ts"
 import { recordAgain, recordProgress } from "./Settlement.ts"
 
@@ -111,8 +112,7 @@ const declineGrant = (house: JobHouse, { jobId, grant, from, delivery }: JobOpti
     if (grant !== null) yield* house.release(grant.nodeId, grant.lease)
     if (from !== null) house.mail.post({ _tag: "Inbox", daemonId: from }, { _tag: "JobTaken", jobId, taken: false })
     yield* delivery.nack
-    yield* self.stop
-    return null
+    return yield* Effect.as(self.stop, null)
   })
 
 const endFeed = (house: JobHouse, row: JobRow) => {
@@ -193,42 +193,6 @@ const attemptBefore = (
     repeats: 0
   }
 }
-
-/** Stands in for a document that never came, long enough to fail the job and say so. */
-const missingRecord = ({ job, state }: JobRow): JobRecord => ({
-  jobId: job.id,
-  version: 0,
-  service: "network",
-  environment: job.environment,
-  namespaceId: job.namespaceId,
-  keyId: job.keyId,
-  clientTag: job.clientTag,
-  priority: job.priority,
-  constraints: job.constraints,
-  state,
-  errorCode: null,
-  createdAt: job.acceptedAt,
-  finishedAt: null,
-  input: { endpoint: job.endpoint, mode: job.mode, model: job.model, requestedModel: job.model, request: null },
-  routing: { nodeId: null, assignedAt: null, attempts: [], fallbacks: [], decisions: [] },
-  output: null,
-  evaluation: { failure: false, failures: [], lowConfidence: null, moderation: [] },
-  system: {
-    queueMs: null,
-    dispatchMs: null,
-    firstTokenMs: null,
-    totalMs: null,
-    retries: 0,
-    gpu: null,
-    configDigest: job.configDigest
-  },
-  cost: null,
-  workflow: null,
-  completeness: "open",
-  truncatedReason: null,
-  moments: [],
-  held: false
-})
 
 const receive = (state: JobActorState, message: JobMessage): Effect.Effect<void, unknown> => {
   switch (message._tag) {

@@ -1,4 +1,5 @@
 /** Finding and counting over the fields of the documents. Values of a user stand as values only, never as operators. */
+import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { Filter } from "mongodb"
@@ -106,7 +107,7 @@ interface Sum {
 
 const groupOf = (groupBy: JobSearch.UsageQuery["groupBy"], stored: JobDocument): string => {
   if (groupBy === "model") return fromText(stored.model) ?? ""
-  return groupBy === "key" ? stored.keyId : new Date(stored.createdAt).toISOString().slice(0, 10)
+  return groupBy === "key" ? stored.keyId : DateTime.formatIsoDateUtc(DateTime.makeUnsafe(stored.createdAt))
 }
 
 const addTo = (sum: Sum, stored: JobDocument): void => {

@@ -2,26 +2,30 @@
  * Wake-ups of who waits for slots, merged until they are taken. Scripts publish the models of a node that got a slot to give; what runs out is found by
  * one fiber that sleeps until then. A connection that broke fails whoever waits, because news may have been missed: he looks at everything once more.
  */
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import type { Redis } from "ioredis"
 import type { Driver } from "../Leases.ts"
-import { Outage } from "../Outage.ts"
+import type { Outage } from "../Outage.ts"
+import { fromKeyText } from "./KeyText.ts"
 import type { RedisClient } from "./RedisClient.ts"
+import { outageOf } from "./RedisErrors.ts"
 
 /** Even when nothing is known to run out, somebody else may have taken a lease meanwhile. */
 const LOOK_MAX_MS = 500
 const LOOK_MIN_MS = 5
+/** Names that wait to be taken. Who left more than these may as well look at everything, and is told so by an Outage. */
+export const NAMES_MAX = 10_000
 
-interface Subscriber {
-  models: Set<string>
+export interface Subscriber {
+  names: Set<string>
   waiting: Deferred.Deferred<void, Outage> | null
-  broken: boolean
+  broken: Outage | null
 }
 
-const lost = (cause: unknown) => new Outage({ of: "Leases", during: "capacity", cause })
+export const makeSubscriber = (): Subscriber => ({ names: new Set(), waiting: null, broken: null })
 
 /** The fiber that expires lives as long as the scope, and looks only while somebody listens. */
 export const makeCapacity = (client: RedisClient["Service"]): Effect.Effect<Driver["capacity"], never, Scope.Scope> =>
@@ -33,45 +37,53 @@ export const makeCapacity = (client: RedisClient["Service"]): Effect.Effect<Driv
       const inMs = next === "" ? LOOK_MAX_MS : Number(next) - now
       yield* Effect.sleep(Math.min(LOOK_MAX_MS, Math.max(LOOK_MIN_MS, inMs)))
     })
-    const patient = Effect.catch(look, () => Effect.sleep(LOOK_MAX_MS))
-    yield* Effect.forkScoped(Effect.forever(patient))
-    return Effect.gen(function* () {
-      const redis = yield* client.listener("Leases", "capacity")
-      const subscriber = yield* Effect.acquireRelease(
-        Effect.sync((): Subscriber => ({ models: new Set(), waiting: null, broken: false })),
-        (ended) => Effect.sync(() => subscribers.delete(ended))
+    yield* Effect.forkScoped(Effect.forever(Effect.catchCause(look, lookLater)))
+    const capacity: Driver["capacity"] = Effect.gen(function* () {
+      const subscriber = yield* Effect.acquireRelease(Effect.sync(makeSubscriber), (ended) =>
+        Effect.sync(() => subscribers.delete(ended))
       )
-      yield* listen(redis, `${client.tag}:capacity`, subscriber)
+      yield* client.listen("Leases", "capacity", `${client.tag}:capacity`, {
+        message: (text) => onNews(subscriber, text),
+        close: () => breakOff(subscriber, "the connection broke")
+      })
       subscribers.add(subscriber)
       return { take: takeFrom(subscriber) }
     })
+    return capacity
   })
 
-const listen = (redis: Redis, channel: string, subscriber: Subscriber) => {
-  redis.on("message", (_channel: string, text: string) => {
-    for (const model of namesIn(text)) subscriber.models.add(model)
-    if (subscriber.models.size > 0) answer(subscriber, Effect.void)
-  })
-  redis.on("close", () => {
-    subscriber.broken = true
-    answer(subscriber, Effect.fail(lost(new Error("the connection broke"))))
-  })
-  return Effect.tryPromise({ try: () => redis.subscribe(channel), catch: lost })
+/** An Outage is heard of by every call; what is ours must be seen, and still nobody else would look for what runs out. */
+const lookLater = (cause: Cause.Cause<Outage>) => {
+  if (Cause.hasInterruptsOnly(cause)) return Effect.failCause(cause)
+  const pause = Effect.sleep(LOOK_MAX_MS)
+  return Cause.hasDies(cause) ? Effect.andThen(Effect.logError("nothing runs out", cause), pause) : pause
 }
 
-const answer = (subscriber: Subscriber, outcome: Effect.Effect<void, Outage>) => {
+export const onNews = (subscriber: Subscriber, text: string): void => {
+  for (const name of namesIn(text)) subscriber.names.add(name)
+  if (subscriber.names.size > NAMES_MAX) breakOff(subscriber, "too many wake-ups were not taken")
+  else if (subscriber.names.size > 0) answer(subscriber, Effect.void)
+}
+
+const breakOff = (subscriber: Subscriber, why: string): void => {
+  subscriber.names = new Set()
+  subscriber.broken ??= outageOf("Leases", "capacity", new Error(why))
+  answer(subscriber, Effect.fail(subscriber.broken))
+}
+
+const answer = (subscriber: Subscriber, outcome: Effect.Effect<void, Outage>): void => {
   const { waiting } = subscriber
   subscriber.waiting = null
   if (waiting !== null) Deferred.doneUnsafe(waiting, outcome)
 }
 
-const takeFrom = (subscriber: Subscriber): Effect.Effect<ReadonlySet<string>, Outage> =>
+export const takeFrom = (subscriber: Subscriber): Effect.Effect<ReadonlySet<string>, Outage> =>
   Effect.suspend(() => {
-    if (subscriber.broken) return Effect.fail(lost(new Error("the connection broke")))
-    if (subscriber.models.size > 0) {
-      const { models } = subscriber
-      subscriber.models = new Set()
-      return Effect.succeed(models)
+    const { broken, names } = subscriber
+    if (broken !== null) return Effect.fail(broken)
+    if (names.size > 0) {
+      subscriber.names = new Set()
+      return Effect.succeed(names)
     }
     subscriber.waiting ??= Deferred.makeUnsafe()
     return Effect.andThen(Deferred.await(subscriber.waiting), takeFrom(subscriber))
@@ -81,7 +93,7 @@ const takeFrom = (subscriber: Subscriber): Effect.Effect<ReadonlySet<string>, Ou
 const namesIn = (text: string): ReadonlyArray<string> => {
   try {
     const names: unknown = JSON.parse(text)
-    return Array.isArray(names) ? names.filter((name) => typeof name === "string") : []
+    return Array.isArray(names) ? names.filter((name) => typeof name === "string").map(fromKeyText) : []
   } catch {
     return []
   }

@@ -4,6 +4,7 @@
  */
 import type { NodePresence, ServedModel } from "../../schemas/NodeProfile.ts"
 import type { PresenceChange } from "../LiveNodes.ts"
+import { toKeyText } from "./KeyText.ts"
 
 type Announced = Omit<NodePresence, "leased">
 
@@ -30,7 +31,7 @@ export const servedOf = (models: ReadonlyArray<ServedModel>): string => {
     for (const endpoint of endpoints) known.add(endpoint)
     served.set(name, known)
   }
-  return JSON.stringify(Array.from(served, ([name, endpoints]) => [name, [...endpoints]]))
+  return JSON.stringify(Array.from(served, ([name, endpoints]) => [toKeyText(name), [...endpoints]]))
 }
 
 /** In the order of the scripts' own list: fixed, then those that change, then how many slots are leased. */

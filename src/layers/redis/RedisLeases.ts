@@ -1,8 +1,12 @@
-/** Slots of nodes as tokens in a sorted set by their end. Taking one is a script, so two dispatchers never take the same slot. */
+/**
+ * Slots of nodes as tokens in a sorted set by their end. Taking one is a script, so two dispatchers never take the same slot. Candidates are drawn by the
+ * server, so a seed does not bring the same ones again.
+ */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { type Candidates, type Driver, Leases, make } from "../Leases.ts"
 import { makeCapacity } from "./Capacity.ts"
+import { toKeyText } from "./KeyText.ts"
 import { presenceOf } from "./PresenceFields.ts"
 import { RedisClient } from "./RedisClient.ts"
 import type { ScriptName } from "./Scripts.ts"
@@ -13,7 +17,7 @@ const driver = (client: RedisClient["Service"], capacity: Driver["capacity"]): D
   const ask = (name: ScriptName, args: ReadonlyArray<string | number>) => client.script("Leases", name, args)
   return {
     candidates: ({ environment, model, sampleMax, except, now }) =>
-      Effect.map(ask("candidates", [environment, model, sampleMax, now, ...except]), (drawn): Candidates => {
+      Effect.map(ask("candidates", [environment, toKeyText(model), sampleMax, now, ...except]), (drawn): Candidates => {
         const [free, serving, views] = drawn as Drawn
         return { nodes: views.map(presenceOf), free, serving }
       }),

@@ -2,6 +2,7 @@
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { make, RateLimits } from "../RateLimits.ts"
+import { toKeyText } from "./KeyText.ts"
 import { RedisClient } from "./RedisClient.ts"
 
 type Told = readonly [allowed: number, remaining: number, retryAfterMs: number, resetMs: number]
@@ -11,10 +12,13 @@ export const layer: Layer.Layer<RateLimits, never, RedisClient> = Layer.effect(
   Effect.map(RedisClient, ({ script, tag }) =>
     make({
       take: ({ name, ratePerSecond, burst }, now) =>
-        Effect.map(script("RateLimits", "bucket", [ratePerSecond, burst, now], `${tag}:bucket:${name}`), (told) => {
-          const [allowed, remaining, retryAfterMs, resetMs] = told as Told
-          return { allowed: allowed === 1, remaining, retryAfterMs, resetMs }
-        })
+        Effect.map(
+          script("RateLimits", "bucket", [ratePerSecond, burst, now], `${tag}:bucket:${toKeyText(name)}`),
+          (told) => {
+            const [allowed, remaining, retryAfterMs, resetMs] = told as Told
+            return { allowed: allowed === 1, remaining, retryAfterMs, resetMs }
+          }
+        )
     })
   )
 )

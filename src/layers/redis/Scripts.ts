@@ -9,6 +9,7 @@ const LIVE = [
   "refresh",
   "withdraw",
   "get",
+  "ids",
   "models",
   "candidates",
   "take",

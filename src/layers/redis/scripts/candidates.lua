@@ -1,5 +1,5 @@
 -- env, model, sampleMax, now, then ids that are not wanted: free, serving, and views of a fair sample
-sweep(ARGV[4])
+if not sweep(ARGV[4]) then return false end
 local sampleMax, unwanted, unwantedCount = tonumber(ARGV[3]), {}, 0
 for at = 5, #ARGV do
   unwanted[ARGV[at]] = true

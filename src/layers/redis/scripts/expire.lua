@@ -1,4 +1,4 @@
--- now: removes what has run out, and when the next thing does ('' for never)
+-- now: removes what has run out, and when the next thing does ('' for never); that may be now, when there was too much for one call
 sweep(ARGV[1])
 local first = ''
 for _, name in ipairs({ P .. ':nodes', P .. ':leaseends' }) do

@@ -1,6 +1,7 @@
--- now, id; without an id all that are present
-sweep(ARGV[1])
-local ids = ARGV[2] and { ARGV[2] } or redis.call('ZRANGE', P .. ':nodes', 0, -1)
+-- now, then ids: views of those that are present
 local views = {}
-for _, id in ipairs(ids) do views[#views + 1] = view(id) end
+for at = 2, #ARGV do
+  settle(ARGV[at], ARGV[1])
+  views[#views + 1] = view(ARGV[at])
+end
 return views

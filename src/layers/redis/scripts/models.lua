@@ -1,5 +1,5 @@
 -- env, now: name, then the sums as they stand
-sweep(ARGV[2])
+if not sweep(ARGV[2]) then return false end
 local found = {}
 for _, name in ipairs(redis.call('SMEMBERS', key('models', ARGV[1]))) do
   local sums = redis.call('HMGET', key('model', ARGV[1] .. ':' .. name), 'nodes', 'slots', 'leased', 'chat', 'completions', 'embeddings')

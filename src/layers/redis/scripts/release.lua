@@ -1,3 +1,3 @@
 -- id, token
-removeLease(ARGV[1], ARGV[2])
+removeLeases(ARGV[1], { ARGV[2] })
 return 1

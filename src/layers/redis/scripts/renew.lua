@@ -1,5 +1,5 @@
 -- id, token, expiresAt, now. 1: it is still held.
-sweep(ARGV[4])
+settle(ARGV[1], ARGV[4])
 if not redis.call('ZSCORE', key('leases', ARGV[1]), ARGV[2]) then return 0 end
 setLease(ARGV[1], ARGV[2], ARGV[3])
 return 1

@@ -1,7 +1,7 @@
 -- id, token, expiresAt, now. 1: the slot is taken.
 local id, token = ARGV[1], ARGV[2]
 local expiresAt, now = tonumber(ARGV[3]), tonumber(ARGV[4])
-sweep(ARGV[4])
+settle(id, ARGV[4])
 local node = load(id)
 if not node or expiresAt <= now then return 0 end
 local known = redis.call('ZSCORE', key('leases', id), token)
