@@ -69,9 +69,15 @@ const firstContent = ({ port, headers }: Target): Promise<number> =>
     asked.end(body)
   })
 
-export const run = async (): Promise<Array<Line>> => {
+export interface FirstTokens {
+  readonly direct: ReadonlyArray<number>
+  readonly through: ReadonlyArray<number>
+}
+
+/** In milliseconds, one pair a request. */
+export const measureFirstTokens = async (options: Pick<Daemon.DaemonStart, "cluster"> = {}): Promise<FirstTokens> => {
   await using runtime = await startRuntime()
-  await using daemon = await Daemon.start({ profiled: true })
+  await using daemon = await Daemon.start({ ...options, profiled: true })
   await using _agents = await startAgents({ daemonUrl: daemon.url, count: 1, slots: 8, runtimePort: runtime.port })
   await Daemon.untilActive(daemon, 1)
   const bare = { port: runtime.port, headers: {} }
@@ -85,16 +91,21 @@ export const run = async (): Promise<Array<Line>> => {
     through.push(measured[1])
   }
   keepAlive.destroy()
-  const sync = millis(syncMs())
-  return ([0.5, 0.95] as const).map((share) => {
+  return { direct, through }
+}
+
+export const linesOf = ({ direct, through }: FirstTokens, beside: string): Array<Line> =>
+  ([0.5, 0.95] as const).map((share) => {
     const [one, other] = [quantile(direct, share), quantile(through, share)]
     return {
       what: `added time to first token, one at a time, p${share * 100}`,
       value: millis(other - one),
-      against: `${millis(one)} directly, ${millis(other)} through; a durable write ${sync}`,
+      against: `${millis(one)} directly, ${millis(other)} through; ${beside}`,
       ratio: times(other / one)
     }
   })
-}
+
+export const run = async (): Promise<Array<Line>> =>
+  linesOf(await measureFirstTokens(), `a durable write ${millis(syncMs())}`)
 
 if (import.meta.main) console.table(await run())

@@ -23,10 +23,26 @@ const body = (model: string) =>
 const chat = { connections: CONNECTIONS, method: "POST", path: "/v1/chat/completions" } as const
 const typed = { "content-type": "application/json" }
 
-export const run = async (): Promise<Array<Line>> => {
+export interface JobsMeasured {
+  readonly perSecond: number
+  readonly best: number
+  readonly bareRate: number
+  readonly cpuEach: number
+  readonly through: ReadonlyArray<Load.Measured>
+  readonly direct: ReadonlyArray<Load.Measured>
+  readonly alone: Load.Measured
+}
+
+export const measureJobs = async (options: Pick<Daemon.DaemonStart, "cluster"> = {}): Promise<JobsMeasured> => {
   await using generator = await Load.start()
   await using runtime = await startRuntime()
-  await using daemon = await Daemon.start({ nodes: "instant", profiled: true, flags: Probe.flags, ipc: true })
+  await using daemon = await Daemon.start({
+    ...options,
+    nodes: "instant",
+    profiled: true,
+    flags: Probe.flags,
+    ipc: true
+  })
   await Daemon.untilActive(daemon, 1)
   const headers = { ...typed, ...daemon.authorization }
   const jobs = { ...chat, port: daemon.port, headers, body: body("sim-small") }
@@ -47,6 +63,11 @@ export const run = async (): Promise<Array<Line>> => {
   const perSecond = median(through.map((measured) => measured.perSecond))
   const best = Math.max(...through.map((measured) => measured.perSecond))
   const bareRate = median(direct.map((measured) => measured.perSecond))
+  return { perSecond, best, bareRate, cpuEach, through, direct, alone }
+}
+
+export const run = async (): Promise<Array<Line>> => {
+  const { perSecond, best, bareRate, cpuEach, through, direct, alone } = await measureJobs()
   const grouped = await commits()
   const p = (of: ReadonlyArray<Load.Measured>, which: "p50" | "p95") => median(of.map((measured) => measured[which]))
   return [

@@ -15,7 +15,10 @@ const questions: Readonly<Record<string, () => Promise<{ readonly run: () => Pro
   dispatch: () => import("./dispatch.ts"),
   actors: () => import("./actors.ts"),
   transport: () => import("./transport.ts"),
-  groupCommit: () => import("./groupCommit.ts")
+  groupCommit: () => import("./groupCommit.ts"),
+  rabbitmq: () => import("./rabbitmq.ts"),
+  postgres: () => import("./postgres.ts"),
+  cluster: () => import("./cluster.ts")
 }
 
 const progress = new Console(process.stderr)

@@ -2,6 +2,7 @@
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { dropInstallation } from "../../test/support/Installation.ts"
 import { type Child, start as startChild } from "./Children.ts"
 
 export interface Daemon extends AsyncDisposable {
@@ -24,6 +25,8 @@ export interface DaemonStart {
   readonly profiled?: boolean
   /** False: without credits and key, so nothing happened before the start is looked at. */
   readonly account?: boolean
+  /** On the real servers that the environment names, in an installation that is gone afterwards. */
+  readonly cluster?: boolean
   /** Warn unless given, so that what nodes come and go writes no lines into the measurement. */
   readonly log?: string
 }
@@ -37,12 +40,14 @@ export const start = async (options: DaemonStart = {}): Promise<Daemon> => {
   // A benchmark that is interrupted ends without its `using` blocks; the child is dead by then.
   const remove = () => rmSync(folder, { recursive: true, force: true, maxRetries: 3 })
   process.once("exit", remove)
+  const installation = `bench_${process.pid}_${Date.now().toString(36)}`
+  const profile = options.cluster === true ? ["--profile", "cluster", "--installation", installation] : []
   const nodes = options.nodes === undefined ? ["--no-nodes"] : ["--nodes", options.nodes]
   const where = ["daemon", "--data", folder, "--port", "0", "--control-port", "0", "--log", options.log ?? "Warn"]
   try {
     const child = await startChild({
       name: "daemon",
-      args: [...(options.flags ?? []), "bin/resultity.js", ...where, ...nodes, ...(options.args ?? [])],
+      args: [...(options.flags ?? []), "bin/resultity.js", ...where, ...profile, ...nodes, ...(options.args ?? [])],
       ready: READY,
       ...(options.ipc === undefined ? {} : { ipc: options.ipc }),
       ...(options.profiled === undefined ? {} : { profiled: options.profiled })
@@ -53,6 +58,7 @@ export const start = async (options: DaemonStart = {}): Promise<Daemon> => {
       await child[Symbol.asyncDispose]()
       process.off("exit", remove)
       remove()
+      if (options.cluster === true) await dropInstallation(installation)
     }
     try {
       const secret = options.account === false ? "" : await openAccount(control)
@@ -83,10 +89,17 @@ const controlOf =
     return JSON.parse(text) as A
   }
 
+/** A cluster has no first namespace. */
+const openNamespace = async (control: Daemon["control"], reason: string): Promise<string> => {
+  const body = { name: "bench", environment: "testnet", reason }
+  const { namespace } = await control<{ namespace: { id: string } }>("/control/namespaces", body)
+  return namespace.id
+}
+
 const openAccount = async (control: Daemon["control"]): Promise<string> => {
   const { data } = await control<{ data: Array<{ id: string }> }>("/control/namespaces")
-  const namespaceId = data[0]?.id ?? ""
   const reason = "benchmark"
+  const namespaceId = data[0]?.id ?? (await openNamespace(control, reason))
   await control(`/control/namespaces/${namespaceId}/grant`, { amount: CREDITS, reference: "bench", reason })
   const { secret } = await control<{ secret: string }>("/control/keys", { namespaceId, ratePerSecond: RATE, reason })
   return secret

@@ -279,4 +279,59 @@ export const liveNodesContract = <R = never>(
           assert.strictEqual((yield* nodes.get(node.nodeId, now))?.leased, 0)
         })
     )
+
+    it.effect("refuses a lower generation than it knows, and changes nothing by it", () =>
+      Effect.gen(function* () {
+        const nodes = yield* LiveNodes
+        const now = yield* inAnHour
+        const [name, other] = [aModel(), aModel()]
+        const later = aNode(name, { generation: 3 })
+        const earlier = { ...later, generation: 2, sessionId: aSession(), slots: 9, models: [serves(other)] }
+        assert.isTrue(yield* nodes.announce(later, now + MINUTE))
+
+        assert.isFalse(yield* nodes.announce(earlier, now + HOUR))
+
+        assert.deepStrictEqual(yield* nodes.get(later.nodeId, now), { ...later, leased: 0 })
+        assert.isUndefined(yield* modelIn(other, now))
+        assert.isFalse(yield* nodes.refresh(earlier.nodeId, earlier.sessionId, { seenAt: now }, now + HOUR))
+        yield* nodes.withdraw(earlier.nodeId, earlier.sessionId)
+        assert.isTrue(yield* nodes.refresh(later.nodeId, later.sessionId, { seenAt: now }, now + MINUTE))
+        assert.isNull(yield* nodes.get(later.nodeId, now + MINUTE), "the end did not move")
+      })
+    )
+
+    it.effect("puts an equal generation in the place of what it knows", () =>
+      Effect.gen(function* () {
+        const nodes = yield* LiveNodes
+        const now = yield* inAnHour
+        const [name, other] = [aModel(), aModel()]
+        const node = aNode(name, { generation: 3 })
+        const again = { ...node, sessionId: aSession(), slots: 4, models: [serves(other)] }
+        yield* nodes.announce(node, now + MINUTE)
+
+        assert.isTrue(yield* nodes.announce(again, now + HOUR))
+
+        assert.deepStrictEqual(yield* nodes.get(node.nodeId, now + MINUTE), { ...again, leased: 0 })
+        assert.isUndefined(yield* modelIn(name, now))
+        assert.strictEqual((yield* modelIn(other, now))?.slots, 4)
+        assert.isFalse(yield* nodes.refresh(node.nodeId, node.sessionId, { seenAt: now }, now + HOUR))
+      })
+    )
+
+    it.effect("puts a higher generation in the place of what it knows, and takes the lower one no more", () =>
+      Effect.gen(function* () {
+        const nodes = yield* LiveNodes
+        const now = yield* inAnHour
+        const node = aNode(aModel(), { generation: 3 })
+        // Two digits: a comparison of texts would take it for less.
+        const later = { ...node, generation: 10, sessionId: aSession() }
+        yield* nodes.announce(node, now + MINUTE)
+
+        assert.isTrue(yield* nodes.announce(later, now + MINUTE))
+
+        assert.strictEqual((yield* nodes.get(node.nodeId, now))?.sessionId, later.sessionId)
+        assert.isFalse(yield* nodes.announce(node, now + MINUTE))
+        assert.isTrue(yield* nodes.refresh(later.nodeId, later.sessionId, { seenAt: now }, now + MINUTE))
+      })
+    )
   })
