@@ -12,6 +12,7 @@ import * as MemoryRecords from "./layers/memory/MemoryRecords.ts"
 import * as MemoryRelay from "./layers/memory/MemoryRelay.ts"
 import * as MemoryRateLimits from "./layers/memory/MemoryRateLimits.ts"
 import * as MemoryTransport from "./layers/memory/MemoryTransport.ts"
+import * as StandInRateLimits from "./layers/memory/StandInRateLimits.ts"
 import * as MongoRecords from "./layers/mongodb/MongoRecords.ts"
 import * as PgState from "./layers/postgres/PgState.ts"
 import * as RabbitTransport from "./layers/rabbitmq/RabbitTransport.ts"
@@ -64,7 +65,7 @@ export const cluster = (servers: Servers, dataFolder: string) => {
   return Layer.mergeAll(
     PgState.layer({ url: postgresUrl, schema: installation }),
     MongoRecords.layer({ url: mongodbUrl, database: installation }),
-    RedisLive.layer({ url: redisUrl, prefix: installation }),
+    StandInRateLimits.layer.pipe(Layer.provideMerge(RedisLive.layer({ url: redisUrl, prefix: installation }))),
     RabbitTransport.layer({ url: rabbitmqUrl, prefix: installation }),
     s3 === null
       ? FileArchive.layer({ root: join(dataFolder, "archive") })

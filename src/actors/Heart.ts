@@ -43,17 +43,17 @@ export class Heart extends Context.Service<
       const daemons = yield* Daemons
       yield* daemons.join(daemonId, yield* Clock.currentTimeMillis)
       const fenced = yield* Deferred.make<never, Fenced>()
-      let beatenAt = yield* Clock.currentTimeNanos
+      let beatenAt = yield* Clock.monotonicTimeNanos
       let failedAt: bigint | null = null
       const beat = Effect.gen(function* () {
         const alive = yield* daemons.beat(daemonId, yield* Clock.currentTimeMillis)
         if (!alive) return yield* new Fenced({ why: "another daemon declared this one dead" })
-        beatenAt = yield* Clock.currentTimeNanos
+        beatenAt = yield* Clock.monotonicTimeNanos
       }).pipe(
         Effect.catchTag("Outage", ({ during }) =>
           Effect.gen(function* () {
             yield* Effect.logWarning("heartbeat failed", { during })
-            failedAt = yield* Clock.currentTimeNanos
+            failedAt = yield* Clock.monotonicTimeNanos
             if (silenceMaxMs !== null && failedAt - beatenAt > BigInt(silenceMaxMs) * NANOS_PER_MS)
               return yield* new Fenced({ why: "no heartbeat got through" })
           })
@@ -70,7 +70,7 @@ export class Heart extends Context.Service<
         )
       })
       const isSteady = Effect.map(
-        Clock.currentTimeNanos,
+        Clock.monotonicTimeNanos,
         (now) => failedAt === null || now - failedAt > BigInt(SILENCE_MAX_MS) * NANOS_PER_MS
       )
       return Heart.of({ fenced: Deferred.await(fenced), isSteady, leave })

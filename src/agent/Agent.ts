@@ -19,7 +19,7 @@ import { gpus } from "./Gpus.ts"
 import { fromFile, type Identity } from "./Identity.ts"
 import type { Log } from "./Log.ts"
 import { make as makeMonitor, type Sight } from "./Monitor.ts"
-import { finalFailure, isSuperseded, pauseMs, wasGood } from "./Reconnect.ts"
+import { clockWarning, finalFailure, isSuperseded, pauseMs, wasGood } from "./Reconnect.ts"
 import type { Runtime } from "./Runtime.ts"
 import { run as runSession } from "./Session.ts"
 
@@ -126,12 +126,14 @@ const keepConnected = (
       const now = yield* Clock.currentTimeMillis
       superseded = now - from > UNDISPUTED_MS ? 0 : superseded
       if (isSuperseded(end)) superseded += 1
-      const final = finalFailure(end, now, superseded)
+      const final = finalFailure(end, superseded)
       if (final !== null) return yield* final
       if (wasGood(end)) failures = 0
       const pause = pauseMs(failures, yield* Random.next)
       failures += 1
       turn += 1
+      const warning = clockWarning(end, now)
+      if (warning !== null) log(warning, { pauseMs: pause })
       log("the session ended; coming back", { closeCode: end.closeCode, pauseMs: pause, failures })
       yield* Effect.sleep(Duration.millis(pause))
     }

@@ -8,7 +8,6 @@ const EXIT = {
   /** The key file cannot be used. */
   identity: 66,
   superseded: 69,
-  clock_skew: 71,
   protocol: 76,
   unauthenticated: 77,
   wrong_environment: 78

@@ -42,23 +42,25 @@ export const isSuperseded = ({ closeCode }: SessionEnd): boolean => closeCode ==
  */
 const SUPERSEDED_MAX = 3
 
+/** From inside nobody can tell whose clock is wrong, so the agent says what it sees and comes back until the two agree. */
+const CLOCK_SKEW = "clock_skew"
+
+/** What to tell the operator of a session that was refused for the difference of two clocks; null for any other end. */
+export const clockWarning = ({ refused }: SessionEnd, now: number): string | null =>
+  refused?.code === CLOCK_SKEW
+    ? `this machine's clock and the daemon's are ${Math.round(Math.abs(now - refused.at) / 1000)} s apart; set the one that is wrong`
+    : null
+
 /** Why the agent must not come back, or null when it shall. `superseded`: sessions in a row that ended so, this one included. */
 export const finalFailure = (
   { closeCode, refused }: SessionEnd,
-  now: number,
   superseded: number
 ): AgentFailed | null => {
   const said = refused === null ? "" : ` The daemon says: ${refused.message}`
-  if (refused?.code === "clock_skew") {
-    const offMs = Math.abs(now - refused.at)
-    return failed(
-      "clock_skew",
-      `This machine's clock is ${Math.round(offMs / 1000)} s off; set it, then start again.${said}`
-    )
-  }
   if (refused?.code === "protocol") return failed("protocol", `The daemon speaks another protocol version.${said}`)
   switch (closeCode) {
     case CLOSE.unauthenticated:
+      if (refused?.code === CLOCK_SKEW) return null
       return failed("unauthenticated", `The daemon did not accept this node's signature or key.${said}`)
     case CLOSE.wrong_environment:
       return failed(

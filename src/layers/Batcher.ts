@@ -2,6 +2,7 @@
  * Group commit for back ends that speak to a server: what arrives while a batch is on its way leaves together as the next one, so batches grow with
  * the load and a lone call never waits for company. Each caller learns its own outcome; a batch that fails as a whole fails as an Outage for each.
  */
+import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -35,12 +36,25 @@ export const make = <Item, Result, Error = never>(
     const scope = yield* Effect.scope
     let waiting: Array<Waiting<Item, Result, Error>> = []
     let underWay = 0
+    let closed = false
+
+    yield* Effect.addFinalizer(() =>
+      Effect.sync(() => {
+        closed = true
+        for (const { done } of waiting) Deferred.doneUnsafe(done, Exit.fail(ended(options)))
+        waiting = []
+      })
+    )
 
     const carryOut = (batch: ReadonlyArray<Waiting<Item, Result, Error>>) =>
-      Effect.gen(function* () {
-        const exit = yield* Effect.exit(options.run(batch.map(({ item }) => item)))
-        batch.forEach(({ done }, index) => Deferred.doneUnsafe(done, outcomeOf(exit, index)))
-      })
+      options.run(batch.map(({ item }) => item)).pipe(
+        Effect.onExit((exit) =>
+          Effect.sync(() =>
+            batch.forEach(({ done }, index) => Deferred.doneUnsafe(done, outcomeOf(options, exit, index)))
+          )
+        ),
+        Effect.exit
+      )
 
     /** The next batch starts with what came meanwhile; an idle batcher holds no fiber. */
     const drain: Effect.Effect<void> = Effect.gen(function* () {
@@ -53,6 +67,7 @@ export const make = <Item, Result, Error = never>(
 
     return (item) =>
       Effect.suspend(() => {
+        if (closed) return Effect.fail(ended(options))
         if (waiting.length >= options.waitingMax) return Effect.fail(noRoom(options))
         const done = Deferred.makeUnsafe<Result, Error | Outage>()
         waiting.push({ item, done })
@@ -64,14 +79,20 @@ export const make = <Item, Result, Error = never>(
   })
 
 const outcomeOf = <Result, Error>(
+  method: Method,
   exit: Exit.Exit<ReadonlyArray<Exit.Exit<Result, Error>>, Outage>,
   index: number
 ): Exit.Exit<Result, Error | Outage> => {
-  if (Exit.isFailure(exit)) return Exit.failCause(exit.cause)
+  if (Exit.isFailure(exit)) return Cause.hasInterrupts(exit.cause) ? Exit.fail(ended(method)) : Exit.failCause(exit.cause)
   return (
     exit.value[index] ?? Exit.die(new Error(`a batch of more than ${index} items has no outcome for item ${index}`))
   )
 }
 
-const noRoom = ({ of, during, waitingMax }: { of: string; during: string; waitingMax: number }) =>
+type Method = Pick<BatchOptions<never, never, never>, "of" | "during">
+
+/** Whether it was carried out is not known, as with every Outage of a write. */
+const ended = ({ of, during }: Method) => new Outage({ of, during, cause: new Error("the back end is closed") })
+
+const noRoom = ({ of, during, waitingMax }: Method & { waitingMax: number }) =>
   new Outage({ of, during, cause: new Error(`${waitingMax} calls wait already`) })

@@ -23,9 +23,9 @@ export interface Driver {
   readonly leave: (id: DaemonId, at: number) => Effect.Effect<void, Outage>
   /**
    * Declares dead whoever did not beat since `before`, and whoever is seen to be gone without waiting (a back end that can tell); returns those
-   * that died by this call.
+   * that died by this call. Never the judge itself: who asks is alive, whatever a clock that jumped says of its last beat.
    */
-  readonly bury: (before: number) => Effect.Effect<ReadonlyArray<DaemonId>, Outage>
+  readonly bury: (before: number, judge?: DaemonId) => Effect.Effect<ReadonlyArray<DaemonId>, Outage>
   readonly list: Effect.Effect<ReadonlyArray<DaemonRow>, Outage>
 }
 

@@ -2,7 +2,7 @@
  * The whole agent over real sockets: how it gets in, what makes it leave for good, and that nothing else does.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Random, type Scope } from "effect"
+import { Effect, Fiber, Option, Random, type Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { type Agent, type AgentOptions, start } from "../../src/agent/Agent.ts"
 import type { AgentFailed } from "../../src/agent/AgentFailed.ts"
@@ -85,7 +85,6 @@ describe("an agent", () => {
   const finals: ReadonlyArray<readonly [CloseReason, string, string, number]> = [
     ["unauthenticated", "bad_signature", "unauthenticated", 77],
     ["wrong_environment", "wrong_environment", "wrong_environment", 78],
-    ["unauthenticated", "clock_skew", "clock_skew", 71],
     ["superseded", "superseded", "superseded", 69]
   ]
   for (const [close, code, failure, exitCode] of finals) {
@@ -99,6 +98,15 @@ describe("an agent", () => {
       })
     )
   }
+
+  it.live("comes back when it is refused because of the clock: nobody knows whose is wrong", () =>
+    Effect.gen(function* () {
+      const daemon = yield* daemonWith({ refuse: { close: "unauthenticated", code: "clock_skew" } })
+      const agent = yield* agentFor(daemon)
+      while (daemon.connects() < 2) yield* Effect.sleep("10 millis")
+      assert.isUndefined(yield* Effect.timeoutOption(agent.done, "1 millis").pipe(Effect.map(Option.getOrUndefined)))
+    })
+  )
 
   it.live("gives up for good when another agent takes over its session, or the protocol differs", () =>
     Effect.gen(function* () {

@@ -3,7 +3,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
-import { finalFailure, pauseMs, type SessionEnd, wasGood } from "../../src/agent/Reconnect.ts"
+import { clockWarning, finalFailure, pauseMs, type SessionEnd, wasGood } from "../../src/agent/Reconnect.ts"
 import { CLOSE } from "../../src/schemas/AgentFrame.ts"
 
 const end = (closeCode: number, more: Partial<SessionEnd> = {}): SessionEnd => ({
@@ -39,20 +39,23 @@ describe("the pause before coming back", () => {
 
 describe("the end of a session", () => {
   it("is final when the daemon will never take this agent, and says why", () => {
-    const skew = { code: "clock_skew", message: "more than 60 s", at: 1_000 }
-    const failure = finalFailure(end(CLOSE.unauthenticated, { refused: skew }), 3_601_000, 0)
-    assert.strictEqual(failure?.code, "clock_skew")
-    assert.include(failure?.message, "3600 s off")
-    assert.strictEqual(finalFailure(end(CLOSE.unauthenticated), 0, 0)?.code, "unauthenticated")
-    assert.strictEqual(finalFailure(end(CLOSE.wrong_environment), 0, 0)?.code, "wrong_environment")
-    assert.strictEqual(finalFailure(end(CLOSE.superseded), 0, 3)?.code, "superseded")
+    assert.strictEqual(finalFailure(end(CLOSE.unauthenticated), 0)?.code, "unauthenticated")
+    assert.strictEqual(finalFailure(end(CLOSE.wrong_environment), 0)?.code, "wrong_environment")
+    assert.strictEqual(finalFailure(end(CLOSE.superseded), 3)?.code, "superseded")
   })
 
   it("is not final otherwise", () => {
     for (const code of [1000, 1006, CLOSE.draining, CLOSE.handshake_timeout, CLOSE.too_fast, CLOSE.frame_too_big]) {
-      assert.isNull(finalFailure(end(code), 0, 0))
+      assert.isNull(finalFailure(end(code), 0))
     }
     // A daemon may have heard late of an older connection of this very agent.
-    for (const times of [1, 2]) assert.isNull(finalFailure(end(CLOSE.superseded), 0, times))
+    for (const times of [1, 2]) assert.isNull(finalFailure(end(CLOSE.superseded), times))
+  })
+
+  it("is not final when two clocks differ, because the daemon's may be the wrong one; the warning says by how much", () => {
+    const skewed = end(CLOSE.unauthenticated, { refused: { code: "clock_skew", message: "more than 60 s", at: 1_000 } })
+    assert.isNull(finalFailure(skewed, 0))
+    assert.include(clockWarning(skewed, 3_601_000), "3600 s apart")
+    assert.isNull(clockWarning(end(CLOSE.unauthenticated), 3_601_000))
   })
 })

@@ -4,7 +4,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { Catalog } from "../../layers/Catalog.ts"
-import { LiveNodes } from "../../layers/LiveNodes.ts"
+import { LiveNodes, type LiveModel } from "../../layers/LiveNodes.ts"
 import type { Outage } from "../../layers/Outage.ts"
 import type { Endpoint, Environment } from "../../schemas/Job.ts"
 import { refuse, type Refusal } from "../../schemas/Refusal.ts"
@@ -27,13 +27,13 @@ export class ModelGate extends Context.Service<
     Effect.gen(function* () {
       const live = yield* LiveNodes
       const catalog = yield* Catalog
+      const served = yield* remembering(live)
       return ModelGate.of({
         check: Effect.fnUntraced(function* (environment, model, endpoint) {
-          const models = yield* live.models(environment, yield* Clock.currentTimeMillis)
-          const served = models.find(({ name, nodes }) => name === model && nodes > 0)
-          if (served !== undefined) {
-            if (served.endpoints.includes(endpoint)) return
-            const why = `The model ${model} does not serve ${endpoint}; it serves ${served.endpoints.join(", ")}.`
+          const found = yield* served(environment, model)
+          if (found !== undefined) {
+            if (found.endpoints.includes(endpoint)) return
+            const why = `The model ${model} does not serve ${endpoint}; it serves ${found.endpoints.join(", ")}.`
             return yield* refuse("invalid_request", why, { param: "model" })
           }
           const known = yield* catalog.get(environment, model)
@@ -48,3 +48,35 @@ export class ModelGate extends Context.Service<
     })
   )
 }
+
+/** How long what was served last still counts while nobody can say what is served now. */
+const REMEMBERED_MS = 60_000
+/** A store that comes back empty learns of the nodes with their next heartbeats. */
+const REFILL_MS = 15_000
+
+/**
+ * What is served. While the store of live facts is out, and until nodes had time to announce themselves to one that came back, what was seen last
+ * counts: the job is accepted, and only its dispatch waits.
+ */
+const remembering = (live: LiveNodes["Service"]) =>
+  Effect.sync(() => {
+    const seen = new Map<Environment, { readonly models: ReadonlyArray<LiveModel>; readonly at: number }>()
+    let outAt = Number.NEGATIVE_INFINITY
+    const find = (models: ReadonlyArray<LiveModel>, model: string) =>
+      models.find(({ name, nodes }) => name === model && nodes > 0)
+    return Effect.fnUntraced(function* (environment: Environment, model: string) {
+      const now = yield* Clock.currentTimeMillis
+      const last = seen.get(environment)
+      const fallback = last !== undefined && Math.abs(now - last.at) <= REMEMBERED_MS ? last.models : null
+      const models = yield* live.models(environment, now).pipe(
+        Effect.catchTag("Outage", (outage) => {
+          outAt = now
+          return fallback === null ? Effect.fail(outage) : Effect.succeed(fallback)
+        })
+      )
+      const found = find(models, model)
+      if (found !== undefined && models !== fallback) seen.set(environment, { models, at: now })
+      if (found !== undefined || fallback === null || Math.abs(now - outAt) > REFILL_MS) return found
+      return find(fallback, model)
+    })
+  })

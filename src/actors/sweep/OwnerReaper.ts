@@ -12,7 +12,7 @@ import type { Outbox } from "../../layers/Outbox.ts"
 import { type LaneDepth, PREFETCH_MAX, type Transport } from "../../layers/Transport.ts"
 import { SILENCE_MAX_MS } from "../Heart.ts"
 import { freshEnvelope } from "../../schemas/Envelope.ts"
-import type { JobId } from "../../schemas/Ids.ts"
+import type { DaemonId, JobId } from "../../schemas/Ids.ts"
 import { laneName, laneOf } from "../../schemas/Job.ts"
 import type { JobRow } from "../../schemas/JobState.ts"
 import type { Options } from "./Sweeper.ts"
@@ -24,6 +24,7 @@ const AGAIN_AFTER_MS = 15_000
 const AT_ONCE = 32
 
 export interface ReaperHouse {
+  readonly daemonId: DaemonId
   /** Whether this daemon may judge the silence of others. */
   readonly isSteady: Effect.Effect<boolean>
   readonly daemons: Daemons["Service"]
@@ -43,7 +44,7 @@ export const make = (house: ReaperHouse): Options => {
         const now = yield* Clock.currentTimeMillis
         for (const [jobId, at] of published) if (now - at > AGAIN_AFTER_MS) published.delete(jobId)
         const mayJudge = !dryRun && (yield* house.isSteady)
-        const dead = mayJudge ? yield* house.daemons.bury(now - SILENCE_MAX_MS) : []
+        const dead = mayJudge ? yield* house.daemons.bury(now - SILENCE_MAX_MS, house.daemonId) : []
         const orphans = yield* house.survey.orphans(max)
         const lost = yield* lostRows(house, now, max)
         const rows = [...orphans, ...lost].filter(({ job }) => !published.has(job.id))

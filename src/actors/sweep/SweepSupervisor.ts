@@ -81,6 +81,7 @@ const makeSweepers: Effect.Effect<
   ReadonlyArray<Options>,
   never,
   | Archive
+  | DaemonConfig
   | Daemons
   | Heart
   | Incidents
@@ -98,6 +99,8 @@ const makeSweepers: Effect.Effect<
   const records = yield* JobRecords
   const outbox = yield* Outbox
   const transport = yield* Transport
+  const { daemonId } = yield* DaemonConfig
+  const { isSteady } = yield* Heart
   const retention = {
     namespaces: yield* Namespaces,
     retention: yield* RecordRetention,
@@ -107,7 +110,7 @@ const makeSweepers: Effect.Effect<
   return [
     OutboxRelaySweeper.make(outbox, transport),
     ExpirySweeper.make({ store, survey, records }),
-    OwnerReaper.make({ isSteady: (yield* Heart).isSteady, daemons: yield* Daemons, survey, outbox, transport }),
+    OwnerReaper.make({ daemonId, isSteady, daemons: yield* Daemons, survey, outbox, transport }),
     RetentionSweeper.make(retention),
     RecordRepairSweeper.make({ records, store, traces: yield* Traces })
   ]

@@ -27,11 +27,11 @@ const driver = (state: State): Driver => ({
       const row = state.daemons.get(id)
       if (row?.state === "live") state.daemons.set(id, { ...row, beatAt: at, state: "left" })
     }),
-  bury: (before) =>
+  bury: (before, judge) =>
     Effect.sync(() =>
       declareDead(
         state,
-        living(state).filter(({ beatAt }) => beatAt < before)
+        living(state).filter(({ id, beatAt }) => beatAt < before && id !== judge)
       )
     ),
   list: Effect.sync(() => [...state.daemons.values()])

@@ -41,7 +41,7 @@ const BURY = `WITH held AS (
     WHERE state = 'live' AND extract(epoch FROM clock_timestamp() - pg_postmaster_start_time()) * 1000 >= $4
   )
   UPDATE daemon SET state = 'dead' FROM silent
-  WHERE daemon.id = silent.id AND daemon.state = 'live' AND (
+  WHERE daemon.id = silent.id AND daemon.state = 'live' AND daemon.id IS DISTINCT FROM $5 AND (
     silent.beat_at < $1 AND silent.ms >= $3
     OR silent.ms >= $2 AND NOT EXISTS (SELECT FROM held WHERE held.key = silent.lock_key)
   ) RETURNING daemon.id`
@@ -73,13 +73,14 @@ export const layerWith = ({ unlockedMs, silentMs, settledMs }: Patience): Layer.
           Effect.andThen(locks.hold(id), Effect.asVoid(query(during("join"), JOIN, [text(id), whole(at)]))),
         beat: (id, at) => Effect.map(query(during("beat"), BEAT, [text(id), whole(at)]), (rows) => rows.length > 0),
         leave: (id, at) => Effect.andThen(query(during("leave"), LEAVE, [text(id), whole(at)]), locks.free(id)),
-        bury: (before) =>
+        bury: (before, judge) =>
           Effect.map(
             query<{ id: DaemonId }>(during("bury"), BURY, [
               whole(before),
               whole(unlockedMs),
               whole(silentMs),
-              whole(settledMs)
+              whole(settledMs),
+              judge === undefined ? null : text(judge)
             ]),
             (rows) => rows.map(({ id }) => id)
           ),

@@ -25,7 +25,7 @@ export const layer: Layer.Layer<Daemons, never, SqliteClient> = Layer.effect(
           sql("UPDATE daemon SET state = 'left', beat_at = ? WHERE id = ? AND state = 'live'").run(at, id)
           return Result.void
         }),
-      bury: (before) => write(during("bury"), (sql) => bury(sql, before)),
+      bury: (before, judge) => write(during("bury"), (sql) => bury(sql, before, judge ?? null)),
       list: read(during("list"), (sql) => sql("SELECT * FROM daemon ORDER BY started_at, id").all().map(daemonOf))
     })
   })
@@ -54,9 +54,9 @@ const beat = (sql: Sql, id: DaemonId, at: number): Result.Result<boolean> => {
   return Result.succeed(changes > 0)
 }
 
-const bury = (sql: Sql, before: number): Result.Result<ReadonlyArray<DaemonId>> =>
+const bury = (sql: Sql, before: number, judge: DaemonId | null): Result.Result<ReadonlyArray<DaemonId>> =>
   Result.succeed(
-    sql("UPDATE daemon SET state = 'dead' WHERE state = 'live' AND beat_at < ? RETURNING id")
-      .all(before)
+    sql("UPDATE daemon SET state = 'dead' WHERE state = 'live' AND beat_at < ? AND id IS NOT ? RETURNING id")
+      .all(before, judge)
       .map((stored) => stored["id"] as DaemonId)
   )

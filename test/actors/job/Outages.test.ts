@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Exit } from "effect"
 import { CreditLedger } from "../../../src/layers/CreditLedger.ts"
 import { World } from "../../support/World.ts"
 import { answersTo, aRequest } from "../../support/worldFactories.ts"
@@ -152,4 +152,38 @@ describe("an outage", () => {
       assert.deepInclude(world.record(id), { state: "completed", truncatedReason: "record_lost" })
     })
   )
+})
+
+describe("a new job while nobody can say which models are served", () => {
+  it.effect("is accepted when the model was served before, also just after the facts come back empty, and waits", () =>
+    Effect.gen(function* () {
+      const { world, daemon, caller, agent } = yield* idle
+      yield* world.submit(daemon, caller, aRequest())
+      daemon.faults.fail("LiveNodes", "Leases")
+      const second = yield* world.submit(daemon, caller, aRequest())
+      daemon.faults.heal()
+      yield* world.shared.live.wipe
+      const third = yield* world.submit(daemon, caller, aRequest())
+      agent.orders = "answer"
+      yield* world.until("over", () => [second, third].every(({ job }) => world.isOver(job.id)), 60_000)
+      assert.strictEqual(world.row(third.job.id).state, "completed")
+    })
+  )
+
+  it.effect("is refused as an outage when the daemon never knew", () =>
+    Effect.gen(function* () {
+      const { world, daemon, caller } = yield* idle
+      daemon.faults.fail("LiveNodes")
+      const exit = yield* Effect.exit(world.submit(daemon, caller, aRequest()))
+      assert.include(String(exit), "Outage")
+      assert.isTrue(Exit.isFailure(exit))
+    })
+  )
+})
+
+const idle = Effect.gen(function* () {
+  const world = yield* World.make()
+  const daemon = yield* world.daemon()
+  const agent = yield* world.agent(daemon, { orders: "answer" })
+  return { world, daemon, agent, caller: yield* world.caller(daemon) }
 })

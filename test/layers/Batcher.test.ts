@@ -1,0 +1,71 @@
+/** Calls that are carried out in batches look to each caller like calls of its own. */
+import { assert, describe, it } from "@effect/vitest"
+import { Deferred, Effect, Exit, Fiber, Scope } from "effect"
+import * as Batcher from "../../src/layers/Batcher.ts"
+import { Outage } from "../../src/layers/Outage.ts"
+
+type Run = Batcher.BatchOptions<number, string, "odd">["run"]
+
+const batcher = (run: Run, waitingMax = 100) =>
+  Batcher.make<number, string, "odd">({ of: "Numbers", during: "say", batchMax: 10, atOnce: 1, waitingMax, run })
+
+const say = (item: number): Exit.Exit<string, "odd"> => (item % 2 === 1 ? Exit.fail("odd") : Exit.succeed(`${item}`))
+
+describe("a batch", () => {
+  it.effect("takes what came meanwhile, in order and within its bound; each caller learns its own outcome", () =>
+    Effect.gen(function* () {
+      const batches: Array<number> = []
+      const call = yield* batcher((items) =>
+        Effect.sync(() => {
+          batches.push(items.length)
+          return items.map(say)
+        })
+      )
+      const exits = yield* Effect.forEach(Array.from({ length: 25 }, (_, at) => at), (at) => Effect.exit(call(at)), {
+        concurrency: "unbounded"
+      })
+      assert.deepStrictEqual(exits, Array.from({ length: 25 }, (_, at) => say(at)))
+      assert.deepStrictEqual(batches, [10, 10, 5])
+    })
+  )
+
+  it.effect("that fails as a whole is an Outage for each, and the next one is tried again", () =>
+    Effect.gen(function* () {
+      let isOut = true
+      const call = yield* batcher((items) =>
+        isOut ? Effect.fail(new Outage({ of: "Numbers", during: "say", cause: null })) : Effect.succeed(items.map(say))
+      )
+      const failed = yield* Effect.forEach([2, 4], (item) => Effect.flip(call(item)), { concurrency: "unbounded" })
+      for (const failure of failed) assert.instanceOf(failure, Outage)
+      isOut = false
+      assert.strictEqual(yield* call(6), "6")
+    })
+  )
+
+  it.effect("is refused as an Outage beyond the bound, not kept", () =>
+    Effect.gen(function* () {
+      const call = yield* batcher(() => Effect.never, 1)
+      const fibers = yield* Effect.forEach([0, 2, 4], (item) => Effect.forkChild(Effect.exit(call(item)), { startImmediately: true }))
+      const last = yield* Fiber.join(fibers[2]!)
+      assert.isTrue(Exit.isFailure(last))
+    })
+  )
+})
+
+describe("when its scope closes", () => {
+  it.effect("callers of the batch on its way, callers that wait and later callers all get an Outage", () =>
+    Effect.gen(function* () {
+      const scope = yield* Scope.make()
+      const started = yield* Deferred.make<void>()
+      const call = yield* batcher(() => Effect.andThen(Deferred.succeed(started, undefined), Effect.never)).pipe(
+        Scope.provide(scope)
+      )
+      const first = yield* Effect.forkChild(Effect.flip(call(2)), { startImmediately: true })
+      yield* Deferred.await(started)
+      const second = yield* Effect.forkChild(Effect.flip(call(4)), { startImmediately: true })
+      yield* Scope.close(scope, Exit.void)
+      const ends = [yield* Fiber.join(first), yield* Fiber.join(second), yield* Effect.flip(call(6))]
+      for (const end of ends) assert.instanceOf(end, Outage)
+    })
+  )
+})
