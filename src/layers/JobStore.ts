@@ -92,11 +92,14 @@ export type Guarded =
   | { readonly _tag: "Repeated"; readonly row: JobRow }
   | { readonly _tag: "Stale"; readonly row: JobRow | null }
 
+/** The code of a job that was refused after its row was there: its client is told to try again, with the same key. */
+export const WITHDRAWN = "record_unavailable"
+
 export interface Driver {
   /**
    * Afterwards the row is `queued`, its credits are reserved, and its outbox row waits. Twice with one job id, or with one
    * idempotency key and body: the first row, `created: false`. Refused (nothing changed): `insufficient_credits`,
-   * `idempotency_mismatch`, `overloaded` (open jobs), `not_found` (no such namespace).
+   * `idempotency_mismatch`, `overloaded` (open jobs), `not_found` (no such namespace). A key whose job ended as {@link WITHDRAWN} is free again.
    */
   readonly admit: (admission: Admission) => Effect.Effect<Admitted, Refusal | Outage>
   /**

@@ -12,7 +12,7 @@ import type * as Schema from "effect/Schema"
 import type { Admission as NewJob } from "../../layers/JobStore.ts"
 import { DaemonConfig } from "../../layers/DaemonConfig.ts"
 import { JobRecords } from "../../layers/JobRecords.ts"
-import { JobStore } from "../../layers/JobStore.ts"
+import { JobStore, WITHDRAWN } from "../../layers/JobStore.ts"
 import * as Metrics from "../../layers/Metrics.ts"
 import { Outage, waitOut } from "../../layers/Outage.ts"
 import { Settings } from "../../layers/Settings.ts"
@@ -254,7 +254,7 @@ const withdraw = (house: House, { job, epoch }: JobRow) =>
         charge: zero,
         usage: { promptTokens: 0, outputTokens: 0 },
         nodeId: null,
-        code: "record_unavailable",
+        code: WITHDRAWN,
         envelope,
         at
       })

@@ -20,7 +20,8 @@ import {
   type Guarded,
   JobStore,
   make,
-  type Release
+  type Release,
+  WITHDRAWN
 } from "../JobStore.ts"
 import * as MemoryCredits from "./MemoryCredits.ts"
 import { type Account, isAlive, MemoryState, putMessage, type State, type StoredJob } from "./MemoryState.ts"
@@ -41,8 +42,9 @@ const admit = (state: State, admission: Admission): Effect.Effect<Admitted, Refu
   const account = state.accounts.get(job.namespaceId)
   if (account === undefined) return Effect.fail(refuse("not_found", "There is no such namespace."))
   const remembered = idempotency === null ? undefined : account.remembered.get(idempotency.key)
-  if (idempotency !== null && remembered !== undefined && remembered.expiresAt > job.acceptedAt) {
-    const first = state.jobs.get(remembered.jobId)
+  const first = remembered === undefined ? undefined : state.jobs.get(remembered.jobId)
+  const isKnown = remembered !== undefined && remembered.expiresAt > job.acceptedAt
+  if (idempotency !== null && isKnown && first?.row.errorCode !== WITHDRAWN) {
     return first === undefined || remembered.bodyHash !== idempotency.bodyHash
       ? Effect.fail(refuse("idempotency_mismatch", "This idempotency key was used with another request body."))
       : Effect.succeed({ row: first.row, created: false })

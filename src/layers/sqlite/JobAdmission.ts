@@ -8,7 +8,7 @@ import type { JobId } from "../../schemas/Ids.ts"
 import { type Job, laneOf } from "../../schemas/Job.ts"
 import type { JobRow } from "../../schemas/JobState.ts"
 import { type Refusal, refuse } from "../../schemas/Refusal.ts"
-import type { Admission, Admitted } from "../JobStore.ts"
+import { type Admission, type Admitted, WITHDRAWN } from "../JobStore.ts"
 import { type Account, findAccount, reserveCredits } from "./CreditRows.ts"
 import { findRow, insertEvent, insertRow } from "./JobRows.ts"
 import { putOutboxRow } from "./OutboxRows.ts"
@@ -39,8 +39,10 @@ const findFirst = (sql: Sql, { job, idempotency }: Admission): Result.Result<Job
     "SELECT job_id, body_hash FROM idempotency_key WHERE namespace_id = ? AND key = ? AND expires_at > ?"
   ).get(job.namespaceId, idempotency.key, job.acceptedAt) as Remembered | undefined
   if (known === undefined) return Result.succeed(null)
+  const first = findRow(sql, known.job_id)?.row ?? null
+  if (first?.errorCode === WITHDRAWN) return Result.succeed(null)
   return known.body_hash === idempotency.bodyHash
-    ? Result.succeed(findRow(sql, known.job_id)?.row ?? null)
+    ? Result.succeed(first)
     : Result.fail(
         refuse(
           "idempotency_mismatch",

@@ -1,7 +1,7 @@
 /** The part of the JobStore suite about admission: reserve, refuse without a trace, and take a repeat for what it is. */
 import { assert, layer } from "@effect/vitest"
 import { Effect, type Layer } from "effect"
-import { type Admission, JobStore, JobSurvey } from "../../../src/layers/JobStore.ts"
+import { type Admission, JobStore, JobSurvey, WITHDRAWN } from "../../../src/layers/JobStore.ts"
 import { Outbox } from "../../../src/layers/Outbox.ts"
 import type { Refusal } from "../../../src/schemas/Refusal.ts"
 import {
@@ -238,6 +238,22 @@ export const jobAdmissions = <E>(backEnd: string, over: Layer.Layer<JobServices,
         const other = key({ bodyHash: "another body" })
         assert.isTrue((yield* store.admit(anAdmission(aJob({ namespaceId: two.id }), other))).created)
         assert.isTrue((yield* store.admit(anAdmission(aJob({ namespaceId: one.id }), key({ key: "k2" })))).created)
+      })
+    )
+
+    it.effect("takes the key of a job that was withdrawn for a new one: its client was told to try again", () =>
+      Effect.gen(function* () {
+        const store = yield* JobStore
+        const { id: namespaceId } = yield* fundedNamespace(5_000)
+        const submit = Effect.suspend(() => store.admit(anAdmission(aJob({ namespaceId }), key())))
+        const { row: first } = yield* submit
+        doneOf(yield* store.finish(aFinish(first, { daemonId: null, state: "failed", code: WITHDRAWN })))
+
+        const { row: second, created } = yield* submit
+        const again = yield* submit
+
+        assert.isTrue(created)
+        assert.deepStrictEqual([again.created, again.row.job.id], [false, second.job.id])
       })
     )
 

@@ -76,8 +76,8 @@ export const freshSchema = (name: string): SchemaOptions => {
   return { url: Redacted.make(serverUrl.href), schema, connectionsMax: 6, applicationName: schema }
 }
 
-/** Heartbeats of the suites are at invented times, so only these count; a lock that is gone kills nobody unless the test is about that. */
-const AT_ITS_WORD = { unlockedMs: 3_600_000, silentMs: 0, settledMs: 0 }
+/** Heartbeats of the suites are at invented times, which the server's clock knows nothing of. */
+const AT_ITS_WORD = { lookAgainMs: 300, silentMs: null, settledMs: 0 }
 
 const contracts = PgState.over(PgDaemons.layerWith(AT_ITS_WORD))
 

@@ -4,6 +4,7 @@
  * batches of several daemons wait for each other and do not deadlock. A signature never changes: a new shape is a new name, since daemons of
  * two versions call them side by side. Joins are forced along the indexes: the plan of a function is kept while its tables grow.
  */
+import { WITHDRAWN } from "../../JobStore.ts"
 import type { Migration } from "./Migration.ts"
 
 const ROW = `facts text, state text, owner text, epoch integer, attempt integer, failures integer, crashes integer, node_id text,
@@ -47,6 +48,7 @@ const admit = define(
     LEFT JOIN job AS same ON same.id = asked.id
     LEFT JOIN idempotency_key AS known
       ON known.namespace_id = asked.namespace_id AND known.key = asked.key AND known.expires_at > asked.at
+      AND NOT EXISTS (SELECT FROM job AS first WHERE first.id = known.job_id AND first.error_code = '${WITHDRAWN}')
     LEFT JOIN credit_balance ON credit_balance.namespace_id = asked.namespace_id
     ORDER BY asked.namespace_id, asked.place
   LOOP
