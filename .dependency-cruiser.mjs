@@ -29,6 +29,8 @@ const rooms = {
   "^src/agent/": ["^src/schemas/", "^src/agent/", "^src/layers/Signatures\\.ts$"],
   "^src/cli/": ["^src/schemas/", "^src/cli/"],
   "^src/Backends\\.ts$": ["^src/layers/"],
+  "^src/Servers\\.ts$": ["^src/(Backends|DaemonOptions)\\.ts$"],
+  "^src/doctor\\.ts$": ["^src/(Backends|DaemonOptions|Servers)\\.ts$", doors],
   "^src/Telemetry\\.ts$": [doors],
   "^src/DaemonOptions\\.ts$": ["^src/schemas/"],
   "^src/Bootstrap\\.ts$": ["^src/schemas/", doors],
@@ -48,10 +50,10 @@ const packages = {
   "node_modules/effect/dist/(http|http-api)/": "^src/((http|agent|cli)/|Telemetry\\.ts$)",
   "node_modules/aws4fetch/": "^src/layers/s3/",
   "node_modules/@noble/": "^src/(agent/|layers/Signatures\\.ts$)",
-  "node_modules/@effect/platform-node/": "^src/(main\\.ts$|http/|agent/|cli/)"
+  "node_modules/@effect/platform-node/": "^src/((main|doctor)\\.ts$|http/|agent/|cli/)"
 }
 
-const ENTRIES = "^src/(main|cli/main|agent/main)\\.ts$"
+const ENTRIES = "^src/(main|doctor|cli/main|agent/main)\\.ts$"
 
 // oxlint-disable-next-line import/no-default-export -- the tool wants it so
 export default {

@@ -21,6 +21,7 @@ import { DaemonConfig } from "./layers/DaemonConfig.ts"
 import { LiveNodes } from "./layers/LiveNodes.ts"
 import * as Orchestrator from "./Orchestrator.ts"
 import { freshDaemonId, type NodeId } from "./schemas/Ids.ts"
+import { serversOf } from "./Servers.ts"
 import * as SimulatedNodes from "./SimulatedNodes.ts"
 import * as Telemetry from "./Telemetry.ts"
 
@@ -124,27 +125,6 @@ const toStderr = Logger.make((options) => {
 
 const logging = ({ log }: DaemonOptions) =>
   Layer.mergeAll(Logger.layer([toStderr]), Layer.succeed(References.MinimumLogLevel, log))
-
-const secretOf = (value: string | null) => Redacted.make(value ?? "")
-
-/** Options of the profile `cluster`, which are complete: `readOptions` has seen to that. */
-const serversOf = (options: DaemonOptions): Backends.Servers => ({
-  postgresUrl: secretOf(options.postgresUrl),
-  mongodbUrl: secretOf(options.mongodbUrl),
-  redisUrl: secretOf(options.redisUrl),
-  rabbitmqUrl: secretOf(options.rabbitmqUrl),
-  installation: options.installation,
-  s3:
-    options.s3Url === null
-      ? null
-      : {
-          url: options.s3Url,
-          bucket: options.s3Bucket,
-          region: options.s3Region,
-          accessKey: options.s3AccessKey ?? "",
-          secretKey: secretOf(options.s3SecretKey)
-        }
-})
 
 type Contracts = Layer.Success<typeof Backends.memory>
 type CannotStart =

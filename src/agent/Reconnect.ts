@@ -52,10 +52,7 @@ export const clockWarning = ({ refused }: SessionEnd, now: number): string | nul
     : null
 
 /** Why the agent must not come back, or null when it shall. `superseded`: sessions in a row that ended so, this one included. */
-export const finalFailure = (
-  { closeCode, refused }: SessionEnd,
-  superseded: number
-): AgentFailed | null => {
+export const finalFailure = ({ closeCode, refused }: SessionEnd, superseded: number): AgentFailed | null => {
   const said = refused === null ? "" : ` The daemon says: ${refused.message}`
   if (refused?.code === "protocol") return failed("protocol", `The daemon speaks another protocol version.${said}`)
   switch (closeCode) {

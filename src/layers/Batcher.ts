@@ -83,7 +83,8 @@ const outcomeOf = <Result, Error>(
   exit: Exit.Exit<ReadonlyArray<Exit.Exit<Result, Error>>, Outage>,
   index: number
 ): Exit.Exit<Result, Error | Outage> => {
-  if (Exit.isFailure(exit)) return Cause.hasInterrupts(exit.cause) ? Exit.fail(ended(method)) : Exit.failCause(exit.cause)
+  if (Exit.isFailure(exit))
+    return Cause.hasInterrupts(exit.cause) ? Exit.fail(ended(method)) : Exit.failCause(exit.cause)
   return (
     exit.value[index] ?? Exit.die(new Error(`a batch of more than ${index} items has no outcome for item ${index}`))
   )

@@ -21,10 +21,17 @@ describe("a batch", () => {
           return items.map(say)
         })
       )
-      const exits = yield* Effect.forEach(Array.from({ length: 25 }, (_, at) => at), (at) => Effect.exit(call(at)), {
-        concurrency: "unbounded"
-      })
-      assert.deepStrictEqual(exits, Array.from({ length: 25 }, (_, at) => say(at)))
+      const exits = yield* Effect.forEach(
+        Array.from({ length: 25 }, (_, at) => at),
+        (at) => Effect.exit(call(at)),
+        {
+          concurrency: "unbounded"
+        }
+      )
+      assert.deepStrictEqual(
+        exits,
+        Array.from({ length: 25 }, (_, at) => say(at))
+      )
       assert.deepStrictEqual(batches, [10, 10, 5])
     })
   )
@@ -45,7 +52,9 @@ describe("a batch", () => {
   it.effect("is refused as an Outage beyond the bound, not kept", () =>
     Effect.gen(function* () {
       const call = yield* batcher(() => Effect.never, 1)
-      const fibers = yield* Effect.forEach([0, 2, 4], (item) => Effect.forkChild(Effect.exit(call(item)), { startImmediately: true }))
+      const fibers = yield* Effect.forEach([0, 2, 4], (item) =>
+        Effect.forkChild(Effect.exit(call(item)), { startImmediately: true })
+      )
       const last = yield* Fiber.join(fibers[2]!)
       assert.isTrue(Exit.isFailure(last))
     })

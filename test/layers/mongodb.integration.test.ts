@@ -131,7 +131,7 @@ if (url === "") {
       )
       const through = new URL(url)
       through.host = `127.0.0.1:${proxy.port}`
-      const { records } = yield* aClient({ ...optionsIn(freshDatabase(), through.href), operationMs: 1_000 })
+      const { records } = yield* aClient({ ...optionsIn(freshDatabase(), through.href), answerMs: 1_000 })
       const record = aRecord()
       yield* records.open(record)
       for (const harm of ["hang", "cut"] as const) {

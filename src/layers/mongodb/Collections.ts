@@ -1,14 +1,25 @@
 /**
- * The collections, the shapes of their documents, and their indexes: the one place that says what stands in the database. Free text stands as JSON
- * text, because a document keeps no lone surrogate and a key may not begin with a dollar; what is searched and counted stands as fields of its own.
- *
- * On a sharded cluster the two collections that grow without bound are sharded by an operator, once:
- * `sh.shardCollection("resultity.jobs", { namespaceId: 1, _id: "hashed" })` and the same for `resultity.logs`.
+ * The shapes of the documents: the one place that says what stands in the database. What is searched, counted or of use to an operator with a shell
+ * stands as a field; whatever a user or a model wrote stands as JSON text besides, because a document keeps no lone surrogate and no server agrees with
+ * the next on keys that begin with a dollar, hold a dot, or nothing.
  */
-import type { Collection, Db, IndexDescription, Long } from "mongodb"
+import type { Collection, Db, Long } from "mongodb"
 
-/** One job. `input` and `output` are JSON text, or null beside the name of the file that holds it. */
-export interface JobDocument {
+/** Parts of a record that stand as JSON text, or in a file beside the document when they are large. */
+export const BODIES = [
+  "input",
+  "output",
+  "routing",
+  "evaluation",
+  "system",
+  "workflow",
+  "moments",
+  "constraints"
+] as const
+export type Body = (typeof BODIES)[number]
+
+/** One job. */
+export interface JobDocument extends Readonly<Record<Body, string | null>> {
   readonly _id: string
   readonly namespaceId: string
   readonly keyId: string
@@ -18,36 +29,40 @@ export interface JobDocument {
   readonly createdAt: number
   readonly clientTag: string | null
   readonly priority: string
-  readonly constraints: string
   readonly state: string
   readonly errorCode: string | null
   readonly finishedAt: number | null
   readonly endpoint: string
   readonly mode: string
   readonly model: string
+  readonly requestedModel: string
   readonly nodeId: string | null
+  readonly assignedAt: number | null
+  readonly attempts: number
+  readonly outputKind: string | null
   readonly promptTokens: number
   readonly outputTokens: number
+  readonly failure: boolean
+  readonly queueMs: number | null
+  readonly dispatchMs: number | null
+  readonly firstTokenMs: number | null
   readonly totalMs: number | null
-  readonly input: string | null
-  readonly inputFile: string | null
-  readonly output: string | null
-  readonly outputFile: string | null
-  readonly routing: string
-  readonly evaluation: string
-  readonly system: string
+  readonly retries: number
   readonly cost: Long | bigint | null
-  readonly workflow: string | null
   readonly completeness: string
   readonly truncatedReason: string | null
-  readonly moments: string
   readonly held: boolean
+  /** By body: the file that holds it, while the field itself is null. */
+  readonly files: Readonly<Partial<Record<Body, string | null>>>
   /** Of the newest writer; an older one changes nothing. */
   readonly epoch: number
+  /** Which process wrote last, and its how-manieth write that was: one that it has given up and made again must not come in later. */
+  readonly writer: string | null
+  readonly rev: number
   /** On its way to the archive: frozen. */
   readonly segmentId: string | null
-  /** Its trace is closed, and its log entries carry the mark as well. */
-  readonly isMarked: boolean
+  /** Ids of the log entries that go with it, decided once; null before that. */
+  readonly logIds: ReadonlyArray<string> | null
 }
 
 /** Where a trace stands, and its last chunks. Every append goes through this one document, which decides by its epoch and its last number. */
@@ -55,9 +70,11 @@ export interface TraceHead {
   readonly _id: string
   readonly epoch: number
   readonly last: number
-  /** JSON text of lists of pieces, in order. */
+  /** In order: JSON text of a list of pieces, or the name of the file that holds one (`TraceChunks.ts`). */
   readonly chunks: ReadonlyArray<string>
   readonly size: number
+  /** Of a job that is gone: the fence stays a while, against whoever did not hear of it. */
+  readonly purgeAfter?: Date
 }
 
 /** Chunks that were moved out of the head when it had grown. What it says of a number is true; it may say it again. */
@@ -70,12 +87,15 @@ export interface TraceSegment {
 }
 
 export interface LogDocument {
+  /** Ids of one process grow, so entries of one instant keep their order. */
+  readonly _id: string
   readonly namespaceId: string
   readonly type: string
   readonly at: number
   readonly jobId: string | null
+  readonly nodeId: string | null
+  readonly code: string
   readonly body: string
-  readonly segmentId: string | null
 }
 
 export interface IncidentDocument {
@@ -83,6 +103,7 @@ export interface IncidentDocument {
   readonly namespaceId: string | null
   readonly kind: string
   readonly type: string
+  readonly severity: string
   readonly subject: string
   readonly at: number
   readonly body: string
@@ -103,6 +124,9 @@ export interface Collections {
   readonly pruned: Collection<PrunedDocument>
 }
 
+/** Of GridFS: `texts.files` and `texts.chunks`. */
+export const FILES_BUCKET = "texts"
+
 export const collectionsOf = (db: Db): Collections => ({
   jobs: db.collection("jobs"),
   heads: db.collection("trace_heads"),
@@ -111,49 +135,3 @@ export const collectionsOf = (db: Db): Collections => ({
   incidents: db.collection("incidents"),
   pruned: db.collection("pruned")
 })
-
-const newest = { createdAt: -1, _id: -1 } as const
-const latest = { at: -1, _id: -1 } as const
-
-/** Filters that choose few documents, most selective first; the others are checked on the way along the time. */
-export const FACETS = ["clientTag", "nodeId", "errorCode", "keyId", "state", "model"] as const
-
-/** By collection. Every question of this room has one that leads to its documents and no other collection is ever scanned. */
-export const INDEXES: Readonly<Record<keyof Collections, ReadonlyArray<IndexDescription>>> = {
-  jobs: [
-    { key: { namespaceId: 1, ...newest } },
-    ...FACETS.map((facet) => ({ key: { namespaceId: 1, [facet]: 1, ...newest } as const })),
-    { key: newest },
-    { key: { nodeId: 1, ...newest } },
-    { key: { errorCode: 1, ...newest } },
-    { key: { completeness: 1, state: 1, createdAt: 1, _id: 1 } },
-    { key: { namespaceId: 1, segmentId: 1, held: 1, finishedAt: 1, _id: 1 } },
-    { key: { segmentId: 1 } }
-  ],
-  heads: [],
-  traces: [{ key: { jobId: 1, first: 1 } }],
-  logs: [
-    { key: { namespaceId: 1, type: 1, at: 1, _id: 1 } },
-    { key: { namespaceId: 1, at: 1, _id: 1 } },
-    { key: { jobId: 1, at: 1, _id: 1 } },
-    { key: { at: 1, _id: 1 } },
-    { key: { segmentId: 1 } }
-  ],
-  incidents: [
-    { key: latest },
-    { key: { namespaceId: 1, ...latest } },
-    { key: { kind: 1, ...latest } },
-    { key: { type: 1, ...latest } },
-    { key: { subject: 1, ...latest } }
-  ],
-  pruned: []
-}
-
-/** Idempotent: what is there already is left as it is. */
-export const makeIndexes = async (db: Db): Promise<void> => {
-  const collections = collectionsOf(db)
-  for (const [name, indexes] of Object.entries(INDEXES)) {
-    const collection = collections[name as keyof Collections]
-    if (indexes.length > 0) await collection.createIndexes([...indexes])
-  }
-}

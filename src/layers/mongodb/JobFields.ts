@@ -1,58 +1,75 @@
-/** A job's document as fields and back. A patch touches just the fields of what it names. What comes back is trusted to be what went in. */
+/** A job's record as fields of a document and back. A patch touches just the fields of what it names. What comes back is trusted to be what went in. */
 import { Long } from "mongodb"
 import type { JobRecord } from "../../schemas/JobRecord.ts"
 import type { RecordPatch } from "../JobRecords.ts"
 import type { JobDocument } from "./Collections.ts"
+import { readOrNull, storedOrNull, storedText } from "./StoredText.ts"
 
-type Mutable = { -readonly [Field in keyof JobDocument]?: JobDocument[Field] }
+/** What stands in a document of a record, as opposed to what guards it. */
+export type Fields = {
+  -readonly [
+    Field in keyof Omit<JobDocument, "_id" | "files" | "epoch" | "writer" | "rev" | "segmentId" | "logIds">
+  ]?: JobDocument[Field]
+}
 
-/** As JSON text: lone surrogates and NUL are escaped there and would not survive as they are. */
-export const freeText = (value: string | null): string | null => (value === null ? null : JSON.stringify(value))
-const fromFreeText = (stored: string | null): string | null => (stored === null ? null : (JSON.parse(stored) as string))
+type Encoders = { readonly [Field in keyof Required<RecordPatch>]: (value: JobRecord[Field]) => Fields }
 
-type Fields = { readonly [Field in keyof Required<RecordPatch>]: (value: JobRecord[Field]) => Mutable }
+const orNull = (value: unknown): string | null => (value === null ? null : JSON.stringify(value))
 
-const FIELDS: Fields = {
-  clientTag: (tag) => ({ clientTag: freeText(tag) }),
+const ENCODERS: Encoders = {
+  clientTag: (tag) => ({ clientTag: storedOrNull(tag) }),
   priority: (priority) => ({ priority }),
   constraints: (constraints) => ({ constraints: JSON.stringify(constraints) }),
   state: (state) => ({ state }),
-  errorCode: (code) => ({ errorCode: freeText(code) }),
+  errorCode: (code) => ({ errorCode: storedOrNull(code) }),
   finishedAt: (finishedAt) => ({ finishedAt }),
   input: (input) => ({
     endpoint: input.endpoint,
     mode: input.mode,
-    model: JSON.stringify(input.model),
-    input: JSON.stringify(input),
-    inputFile: null
+    model: storedText(input.model),
+    requestedModel: storedText(input.requestedModel),
+    input: JSON.stringify(input)
   }),
-  routing: (routing) => ({ nodeId: routing.nodeId, routing: JSON.stringify(routing) }),
+  routing: (routing) => ({
+    nodeId: routing.nodeId,
+    assignedAt: routing.assignedAt,
+    attempts: routing.attempts.length,
+    routing: JSON.stringify(routing)
+  }),
   output: (output) => ({
+    outputKind: output?.kind ?? null,
     promptTokens: output?.tokens.prompt ?? 0,
     outputTokens: output?.tokens.completion ?? 0,
-    output: output === null ? null : JSON.stringify(output),
-    outputFile: null
+    output: orNull(output)
   }),
-  evaluation: (evaluation) => ({ evaluation: JSON.stringify(evaluation) }),
-  system: (system) => ({ totalMs: system.totalMs, system: JSON.stringify(system) }),
+  evaluation: (evaluation) => ({ failure: evaluation.failure, evaluation: JSON.stringify(evaluation) }),
+  system: (system) => ({
+    queueMs: system.queueMs,
+    dispatchMs: system.dispatchMs,
+    firstTokenMs: system.firstTokenMs,
+    totalMs: system.totalMs,
+    retries: system.retries,
+    system: JSON.stringify(system)
+  }),
   cost: (cost) => ({ cost: cost === null ? null : Long.fromBigInt(cost) }),
-  workflow: (workflow) => ({ workflow: workflow === null ? null : JSON.stringify(workflow) }),
+  workflow: (workflow) => ({ workflow: orNull(workflow) }),
   completeness: (completeness) => ({ completeness }),
-  truncatedReason: (reason) => ({ truncatedReason: freeText(reason) }),
+  truncatedReason: (reason) => ({ truncatedReason: storedOrNull(reason) }),
   moments: (moments) => ({ moments: JSON.stringify(moments) }),
   held: (held) => ({ held })
 }
 
-const fieldsFor = <Field extends keyof Fields>(field: Field, patch: RecordPatch): Mutable => {
+const fieldsFor = <Field extends keyof Encoders>(field: Field, patch: RecordPatch): Fields => {
   const value: RecordPatch[Field] = patch[field]
-  return value === undefined ? {} : FIELDS[field](value as JobRecord[Field])
+  return value === undefined ? {} : ENCODERS[field](value as JobRecord[Field])
 }
 
-export const patchFields = (patch: RecordPatch): Mutable =>
-  Object.assign({}, ...(Object.keys(FIELDS) as ReadonlyArray<keyof Fields>).map((field) => fieldsFor(field, patch)))
+export const patchFields = (patch: RecordPatch): Fields =>
+  Object.assign({}, ...(Object.keys(ENCODERS) as ReadonlyArray<keyof Encoders>).map((field) => fieldsFor(field, patch)))
 
+/** Without its files, which are made later. */
 export const documentOf = (record: JobRecord): JobDocument => ({
-  ...(patchFields(record) as JobDocument),
+  ...(patchFields(record) as Required<Fields>),
   _id: record.jobId,
   namespaceId: record.namespaceId,
   keyId: record.keyId,
@@ -60,9 +77,12 @@ export const documentOf = (record: JobRecord): JobDocument => ({
   service: record.service,
   environment: record.environment,
   createdAt: record.createdAt,
+  files: {},
   epoch: 0,
+  writer: null,
+  rev: 0,
   segmentId: null,
-  isMarked: false
+  logIds: null
 })
 
 /** What this house wrote as JSON. */
@@ -75,11 +95,11 @@ export const recordOf = (stored: JobDocument): JobRecord => ({
   environment: stored.environment as JobRecord["environment"],
   namespaceId: stored.namespaceId as JobRecord["namespaceId"],
   keyId: stored.keyId as JobRecord["keyId"],
-  clientTag: fromFreeText(stored.clientTag),
+  clientTag: readOrNull(stored.clientTag),
   priority: stored.priority as JobRecord["priority"],
   constraints: json(stored.constraints),
   state: stored.state as JobRecord["state"],
-  errorCode: fromFreeText(stored.errorCode),
+  errorCode: readOrNull(stored.errorCode),
   createdAt: stored.createdAt,
   finishedAt: stored.finishedAt,
   input: json(stored.input),
@@ -90,7 +110,7 @@ export const recordOf = (stored: JobDocument): JobRecord => ({
   cost: costOf(stored),
   workflow: json(stored.workflow),
   completeness: stored.completeness as JobRecord["completeness"],
-  truncatedReason: fromFreeText(stored.truncatedReason),
+  truncatedReason: readOrNull(stored.truncatedReason),
   moments: json(stored.moments),
   held: stored.held
 })

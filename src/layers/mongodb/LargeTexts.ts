@@ -1,60 +1,61 @@
 /**
- * Input and output that would not fit into a document, as files beside it. A file is written whole under a new name before the document names it, and
- * never changed; one that no document names any more goes with its job.
+ * Texts that would make a document too large, as files (GridFS) beside it. A file is written whole under a name that was never used before anything
+ * names it, and never changed; so whoever reads a name reads all of it. One that nothing names any more goes with its job.
  */
-import { randomUUID } from "node:crypto"
 import { text } from "node:stream/consumers"
-import type { GridFSBucket } from "mongodb"
-import type { JobDocument } from "./Collections.ts"
+import { type GridFSBucket, ObjectId } from "mongodb"
+import { BODIES, type Body, type JobDocument } from "./Collections.ts"
+import type { Fields } from "./JobFields.ts"
 
-/** Characters; in bytes at most four times as many, and a document holds 16 MiB. */
-const TEXT_MAX = 1_500_000
+/** Bytes. All bodies of this size together still fit into a document four times over. */
+const BODY_MAX = 512 * 1024
 
-type Texts = Partial<Pick<JobDocument, "input" | "inputFile" | "output" | "outputFile">>
+export const isLong = (body: string, max = BODY_MAX): boolean => body.length > max / 3 && Buffer.byteLength(body) > max
 
-const write = (files: GridFSBucket, jobId: string, body: string): Promise<string> =>
+export const longBodies = (fields: Fields): ReadonlyArray<Body> => BODIES.filter((body) => isLong(fields[body] ?? ""))
+
+/** Durable when it answers; returns the name. */
+export const write = (files: GridFSBucket, jobId: string, body: string): Promise<string> =>
   new Promise((resolve, reject) => {
-    const name = `${jobId}/${randomUUID()}`
-    const stream = files.openUploadStream(name, { metadata: { jobId } })
-    stream.once("finish", () => resolve(name)).once("error", reject)
+    const id = new ObjectId()
+    const stream = files.openUploadStreamWithId(id, jobId, {
+      metadata: { jobId },
+      writeConcern: { w: "majority", journal: true }
+    })
+    stream.once("finish", () => resolve(id.toHexString())).once("error", reject)
     stream.end(Buffer.from(body))
   })
 
-/** The same fields, with files in place of what is too long. */
-export const putAside = async <Fields extends Texts>(
+export const read = (files: GridFSBucket, name: string): Promise<string> =>
+  text(files.openDownloadStream(ObjectId.createFromHexString(name)))
+
+/** Names by body, for those that are too long. */
+export const putAside = async (
   files: GridFSBucket,
   jobId: string,
   fields: Fields
-): Promise<Fields> => {
-  const aside: { -readonly [Field in keyof Texts]: Texts[Field] } = {}
-  if ((fields.input?.length ?? 0) > TEXT_MAX) {
-    aside.inputFile = await write(files, jobId, fields.input ?? "")
-    aside.input = null
-  }
-  if ((fields.output?.length ?? 0) > TEXT_MAX) {
-    aside.outputFile = await write(files, jobId, fields.output ?? "")
-    aside.output = null
-  }
-  return { ...fields, ...aside }
+): Promise<Partial<Record<Body, string>>> => {
+  const names: Partial<Record<Body, string>> = {}
+  for (const body of longBodies(fields)) names[body] = await write(files, jobId, fields[body] ?? "")
+  return names
 }
-
-export const isLong = ({ input, output }: Texts): boolean =>
-  (input?.length ?? 0) > TEXT_MAX || (output?.length ?? 0) > TEXT_MAX
-
-const read = (files: GridFSBucket, name: string): Promise<string> => text(files.openDownloadStreamByName(name))
 
 /** The document with its texts. */
 export const bringBack = async (files: GridFSBucket, stored: JobDocument): Promise<JobDocument> => {
-  const { inputFile, outputFile } = stored
-  if (inputFile === null && outputFile === null) return stored
-  return {
-    ...stored,
-    input: inputFile === null ? stored.input : await read(files, inputFile),
-    output: outputFile === null ? stored.output : await read(files, outputFile)
+  const texts: Partial<Record<Body, string>> = {}
+  for (const body of BODIES) {
+    const name = stored.files[body]
+    if (typeof name === "string") texts[body] = await read(files, name)
   }
+  return { ...stored, ...texts }
+}
+
+export const drop = async (files: GridFSBucket, names: ReadonlyArray<string>): Promise<void> => {
+  for (const name of names) await files.delete(ObjectId.createFromHexString(name))
 }
 
 /** All files of these jobs, named or not. */
-export const drop = async (files: GridFSBucket, jobIds: ReadonlyArray<string>): Promise<void> => {
-  for await (const file of files.find({ "metadata.jobId": { $in: jobIds } })) await files.delete(file._id)
+export const dropAll = async (files: GridFSBucket, jobIds: ReadonlyArray<string>): Promise<void> => {
+  const found = files.find({ "metadata.jobId": { $in: [...jobIds] } }).project<{ _id: ObjectId }>({ _id: 1 })
+  for (const { _id } of await found.toArray()) await files.delete(_id)
 }

@@ -6,9 +6,10 @@ import type { Incident } from "../../schemas/Incident.ts"
 import * as Incidents from "../Incidents.ts"
 import type { Scope } from "../JobRecords.ts"
 import type { IncidentDocument } from "./Collections.ts"
-import { MongoClient } from "./MongoClient.ts"
-import { hasOnlyDuplicates } from "./MongoErrors.ts"
+import * as MongoBatch from "./MongoBatch.ts"
+import { DURABLE, MongoClient } from "./MongoClient.ts"
 import { within } from "./MongoLogs.ts"
+import { storedText } from "./StoredText.ts"
 
 const during = (method: keyof Incidents.Driver) => ({ of: "Incidents", method })
 
@@ -17,7 +18,8 @@ const documentOf = (incident: Incident): IncidentDocument => ({
   namespaceId: incident.namespaceId,
   kind: incident.kind,
   type: incident.type,
-  subject: JSON.stringify(incident.subject),
+  severity: incident.severity,
+  subject: storedText(incident.subject),
   at: incident.at,
   body: JSON.stringify(incident)
 })
@@ -28,34 +30,47 @@ const filterOf = (
 ): Filter<IncidentDocument> => {
   const at = within(from, to)
   return {
-    ...(scope._tag === "Namespace" ? { namespaceId: scope.namespaceId } : {}),
-    ...(kind === undefined ? {} : { kind }),
-    ...(type === undefined ? {} : { type }),
-    ...(subject === undefined ? {} : { subject: JSON.stringify(subject) }),
+    ...(scope._tag === "Namespace" ? { namespaceId: { $eq: scope.namespaceId } } : {}),
+    ...(kind === undefined ? {} : { kind: { $eq: kind } }),
+    ...(type === undefined ? {} : { type: { $eq: type } }),
+    ...(subject === undefined ? {} : { subject: { $eq: storedText(subject) } }),
     ...(at === undefined ? {} : { at })
   }
 }
 
+const indexFor = (scope: Scope, query: Incidents.IncidentQuery): string => {
+  const facet = (["subject", "type", "kind"] as const).find((each) => query[each] !== undefined) ?? "time"
+  return scope._tag === "Namespace" ? `by_namespace_${facet}` : `by_${facet}`
+}
+
+export const find = (
+  { collections: { incidents } }: Pick<MongoClient["Service"], "collections">,
+  scope: Scope,
+  query: Incidents.IncidentQuery
+) =>
+  incidents
+    .find(filterOf(scope, query), { projection: { body: 1 } })
+    .hint(indexFor(scope, query))
+    .sort({ at: -1, _id: -1 })
+    .limit(query.limit)
+
 export const layer: Layer.Layer<Incidents.Incidents, never, MongoClient> = Layer.effect(
   Incidents.Incidents,
-  Effect.map(MongoClient, ({ run, collections }) =>
+  Effect.map(MongoClient, (client) =>
     Incidents.make({
       raise: (incidents) =>
-        run(during("raise"), async () => {
-          try {
-            await collections.incidents.insertMany(incidents.map(documentOf), { ordered: false })
-          } catch (cause) {
-            if (!hasOnlyDuplicates(cause)) throw cause
-          }
-        }),
+        Effect.asVoid(
+          client.run(during("raise"), () => {
+            const inserts = incidents.map((incident) => ({ insertOne: { document: documentOf(incident) } }))
+            return MongoBatch.bulk(client.collections.incidents, inserts, DURABLE)
+          })
+        ),
       list: (scope, query) =>
         query.limit <= 0
           ? Effect.succeed([])
-          : run(during("list"), async () => {
-              const found = collections.incidents.find(filterOf(scope, query), { projection: { body: 1 } })
-              const documents = await found.sort({ at: -1, _id: -1 }).limit(query.limit).toArray()
-              return documents.map(({ body }) => JSON.parse(body) as Incident)
-            })
+          : client.run(during("list"), async () =>
+              (await find(client, scope, query).toArray()).map(({ body }) => JSON.parse(body) as Incident)
+            )
     })
   )
 )

@@ -1,148 +1,230 @@
 /**
  * The documents of jobs, one each. What is written at the same time leaves as one bulk; each caller still learns what became of its own. A patch is
- * guarded by the epoch in the document, and a document that is marked for the archive is frozen: a patch finds it no more.
+ * guarded by the epoch in the document, and within an epoch by the number of the write, so that one which was given up and comes in late changes
+ * nothing any more. A document that is marked for the archive is frozen: a patch finds it no more.
  */
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
-import type { AnyBulkWriteOperation } from "mongodb"
-import type { JobId } from "../../schemas/Ids.ts"
+import { type AnyBulkWriteOperation, type Filter, ObjectId } from "mongodb"
+import type { JobId, NamespaceId } from "../../schemas/Ids.ts"
 import type { JobRecord } from "../../schemas/JobRecord.ts"
-import * as Batcher from "../Batcher.ts"
 import * as JobRecords from "../JobRecords.ts"
 import type { Outage } from "../Outage.ts"
-import type { JobDocument } from "./Collections.ts"
-import { documentOf, patchFields, recordOf } from "./JobFields.ts"
+import { BODIES, type Body, type JobDocument } from "./Collections.ts"
+import * as InOrder from "./InOrder.ts"
+import { documentOf, type Fields, patchFields, recordOf } from "./JobFields.ts"
 import * as LargeTexts from "./LargeTexts.ts"
-import { MongoClient } from "./MongoClient.ts"
-import { hasOnlyDuplicates } from "./MongoErrors.ts"
+import * as MongoBatch from "./MongoBatch.ts"
+import { DURABLE, LASTING, MongoClient } from "./MongoClient.ts"
 
 const during = (method: keyof JobRecords.Driver) => ({ of: "JobRecords", method })
 
-const GROUPING = { batchMax: 256, atOnce: 2, waitingMax: 32_768 }
-const DURABLE = { w: "majority", journal: true } as const
-const LASTING = { w: 1 } as const
-
 type Client = MongoClient["Service"]
-type Write = AnyBulkWriteOperation<JobDocument>
+type Names = Partial<Record<Body, string>>
 
-/** Of a bulk in no order; an insert of what is there already is no failure. */
-export const bulk = async (client: Client, writes: ReadonlyArray<Write>, durable: boolean): Promise<number> => {
-  try {
-    const options = { ordered: false, writeConcern: durable ? DURABLE : LASTING }
-    const { matchedCount } = await client.collections.jobs.bulkWrite([...writes], options)
-    return matchedCount
-  } catch (cause) {
-    if (!hasOnlyDuplicates(cause)) throw cause
-    return -1
+/** A change as it is written. */
+interface Write {
+  readonly jobId: JobId
+  readonly epoch: number
+  readonly writer: string
+  readonly rev: number
+  readonly set: Readonly<Record<string, unknown>>
+  readonly durable: boolean
+}
+
+/** Each body is either in its field or in its file. */
+const setOf = (fields: Fields, names: Names): Readonly<Record<string, unknown>> => {
+  const set: Record<string, unknown> = { ...fields }
+  for (const body of BODIES) {
+    if (fields[body] === undefined) continue
+    set[`files.${body}`] = names[body] ?? null
+    if (names[body] !== undefined) set[body] = null
   }
+  return set
 }
 
-const openAll = (client: Client, records: ReadonlyArray<JobRecord>) =>
-  client.run(during("open"), async () => {
-    const writes: Array<Write> = []
-    for (const record of records) {
-      const { _id, ...fields } = await LargeTexts.putAside(client.files, record.jobId, documentOf(record))
-      writes.push({ updateOne: { filter: { _id }, update: { $setOnInsert: fields }, upsert: true } })
-    }
-    await bulk(client, writes, true)
-    return records.map(() => Exit.void)
-  })
+/** Of an epoch that is not over, and not ahead of this write already. */
+const standing = ({ jobId, epoch, writer, rev }: Write): Filter<JobDocument> => ({
+  _id: jobId,
+  segmentId: null,
+  $or: [{ epoch: { $lt: epoch } }, { epoch, writer: { $ne: writer } }, { epoch, rev: { $lte: rev } }]
+})
 
-const writeOf = async (client: Client, { jobId, epoch, patch }: JobRecords.Change): Promise<Write> => {
-  const fields = await LargeTexts.putAside(client.files, jobId, patchFields(patch))
-  const filter = { _id: jobId, segmentId: null, epoch: { $lte: epoch } }
-  return { updateOne: { filter, update: { $set: { ...fields, epoch } } } }
+const operationOf = (write: Write): AnyBulkWriteOperation<JobDocument> => {
+  const { epoch, writer, rev, set } = write
+  return { updateOne: { filter: standing(write), update: { $set: { ...set, epoch, writer, rev } } } }
 }
 
-type Known = ReadonlyMap<string, Pick<JobDocument, "epoch" | "segmentId">>
+type Guards = Pick<JobDocument, "epoch" | "writer" | "rev" | "segmentId">
 
-/** Looked at afterwards: who reads a later epoch was overtaken, before or just after its write; either way its word does not count. */
-const outcomeOf = ({ jobId, epoch }: JobRecords.Change, known: Known): JobRecords.Patched => {
-  const found = known.get(jobId)
+const judge = (write: Write, found: Guards | undefined): JobRecords.Patched | "again" => {
   if (found === undefined || found.segmentId !== null) return "missing"
-  return found.epoch > epoch ? "stale" : "done"
+  if (found.epoch > write.epoch) return "stale"
+  return found.epoch === write.epoch && found.writer === write.writer && found.rev > write.rev ? "stale" : "again"
 }
 
-const patchRound = async (
-  client: Client,
-  changes: ReadonlyArray<JobRecords.Change>
+const TRIES_MAX = 5
+
+/** Of different jobs. A bulk that did not find all does not say which: those which stand in nobody's way are simply written again, until all are found. */
+const writeAll = async (
+  { collections: { jobs } }: Client,
+  writes: ReadonlyArray<Write>
 ): Promise<ReadonlyArray<JobRecords.Patched>> => {
-  const writes: Array<Write> = []
-  for (const change of changes) writes.push(await writeOf(client, change))
-  const durable = changes.some((change) => change.durable)
-  if ((await bulk(client, writes, durable)) === changes.length) return changes.map(() => "done")
-  const _id = { $in: changes.map(({ jobId }) => jobId) }
-  const found = client.collections.jobs.find({ _id }, { projection: { epoch: 1, segmentId: 1 } })
-  const known = new Map((await found.toArray()).map((stored) => [stored._id, stored]))
-  return changes.map((change) => outcomeOf(change, known))
+  const outcomes: Array<JobRecords.Patched | "again"> = writes.map(() => "again")
+  for (let tries = 0; tries < TRIES_MAX; tries++) {
+    const left = writes.filter((_, place) => outcomes[place] === "again")
+    const concern = left.some(({ durable }) => durable) ? DURABLE : LASTING
+    if (left.length === 0 || (await MongoBatch.bulk(jobs, left.map(operationOf), concern)) === left.length) {
+      return outcomes.map((outcome) => (outcome === "again" ? "done" : outcome))
+    }
+    const _id = { $in: left.map(({ jobId }) => jobId) }
+    const found = jobs.find({ _id }, { projection: { epoch: 1, writer: 1, rev: 1, segmentId: 1 } })
+    const known = new Map((await found.toArray()).map((stored) => [stored._id, stored]))
+    writes.forEach((write, place) => {
+      if (outcomes[place] === "again") outcomes[place] = judge(write, known.get(write.jobId))
+    })
+  }
+  throw new Error("documents change faster than they can be patched")
 }
 
-/** Changes of one document come one after the other: those of the first round, of the second … */
-const patchAll = (client: Client, changes: ReadonlyArray<JobRecords.Change>) =>
-  client.run(during("patch"), async () => {
-    const outcomes: Array<JobRecords.Patched> = []
-    let rest = changes.map((change, place) => ({ change, place }))
-    while (rest.length > 0) {
-      const named = new Set<string>()
-      const round = rest.filter(({ change }) => !named.has(change.jobId) && named.add(change.jobId))
-      const told = await patchRound(
-        client,
-        round.map(({ change }) => change)
-      )
-      round.forEach(({ place }, at) => void (outcomes[place] = told[at] ?? "missing"))
-      rest = rest.filter((item) => !round.includes(item))
-    }
-    return outcomes.map((outcome) => Exit.succeed(outcome))
-  })
+const insertAll = async ({ collections: { jobs } }: Client, documents: ReadonlyArray<JobDocument>) => {
+  const inserts = documents.map((document) => ({ insertOne: { document } }))
+  await MongoBatch.bulk(jobs, inserts, DURABLE)
+  return documents.map(() => undefined)
+}
 
-const getAll = (client: Client, jobIds: ReadonlyArray<JobId>) =>
-  client.run(during("get"), async () => {
-    const found = new Map<string, JobRecord>()
-    for await (const stored of client.collections.jobs.find({ _id: { $in: [...new Set(jobIds)] } })) {
-      found.set(stored._id, recordOf(await LargeTexts.bringBack(client.files, stored)))
-    }
-    return jobIds.map((jobId) => Exit.succeed(found.get(jobId) ?? null))
-  })
-
-export const layer: Layer.Layer<JobRecords.JobRecords, never, MongoClient> = Layer.effect(
-  JobRecords.JobRecords,
-  Effect.gen(function* () {
-    const client = yield* MongoClient
-    const { run, collections, files } = client
-    const batched = <Item, Result>(
-      method: keyof JobRecords.Driver,
-      all: (items: ReadonlyArray<Item>) => Effect.Effect<ReadonlyArray<Exit.Exit<Result>>, Outage>
-    ) => Batcher.make<Item, Result>({ of: "JobRecords", during: method, ...GROUPING, run: all })
-    const find = yield* batched("get", (jobIds: ReadonlyArray<JobId>) => getAll(client, jobIds))
-    return JobRecords.make({
-      open: yield* batched("open", (records: ReadonlyArray<JobRecord>) => openAll(client, records)),
-      patch: yield* Batcher.make({
-        of: "JobRecords",
-        during: "patch",
-        ...GROUPING,
-        // In one line, so that patches of one document keep their order.
-        atOnce: 1,
-        run: (changes: ReadonlyArray<JobRecords.Change>) => patchAll(client, changes)
-      }),
-      get: (scope, jobId) =>
-        Effect.map(find(jobId), (record) =>
-          record !== null && (scope._tag === "Operator" || scope.namespaceId === record.namespaceId) ? record : null
-        ),
-      discard: (jobId) =>
-        run(during("discard"), async () => {
-          const { deletedCount } = await collections.jobs.deleteOne({ _id: jobId, segmentId: null })
-          if (deletedCount > 0) await LargeTexts.drop(files, [jobId])
-        }),
-      unfinished: (before, limit) =>
-        limit <= 0
-          ? Effect.succeed([])
-          : run(during("unfinished"), async () => {
-              const filter = { completeness: "open", state: { $in: ["queued", "active"] }, createdAt: { $lt: before } }
-              const found = collections.jobs.find(filter, { projection: { _id: 1 } })
-              const ids = await found.sort({ createdAt: 1, _id: 1 }).limit(limit).toArray()
-              return ids.map(({ _id }) => _id as JobId)
-            })
+const makeOpen = Effect.fnUntraced(function* (client: Client, grouping?: MongoBatch.Grouping) {
+  const insert = yield* MongoBatch.make<JobDocument, void>(
+    client,
+    {
+      during: during("open"),
+      jobOf: ({ _id }) => _id,
+      together: (documents) => insertAll(client, documents)
+    },
+    grouping
+  )
+  return (record: JobRecord): Effect.Effect<void, Outage> =>
+    Effect.suspend(() => {
+      const document = documentOf(record)
+      if (LargeTexts.longBodies(document).length === 0) return insert(document)
+      return client
+        .runLong(during("open"), () => LargeTexts.putAside(client.files, record.jobId, document))
+        .pipe(
+          Effect.flatMap((files) => {
+            const emptied = Object.fromEntries(Object.keys(files).map((body) => [body, null]))
+            return insert({ ...document, ...emptied, files })
+          })
+        )
     })
+})
+
+const makePatch = Effect.fnUntraced(function* (client: Client, grouping?: MongoBatch.Grouping) {
+  const { files, runLong } = client
+  const writer = new ObjectId().toHexString()
+  let rev = 0
+  const order = InOrder.make()
+  const write = yield* MongoBatch.make<Write, JobRecords.Patched>(
+    client,
+    {
+      during: during("patch"),
+      jobOf: ({ jobId }) => jobId,
+      together: (writes) =>
+        MongoBatch.inRounds(
+          writes,
+          ({ jobId }) => jobId,
+          (round) => writeAll(client, round)
+        )
+    },
+    grouping
+  )
+  const patchWith = ({ jobId, epoch, durable }: JobRecords.Change, fields: Fields, names: Names) =>
+    Effect.suspend(() => write({ jobId, epoch, durable, writer, rev: ++rev, set: setOf(fields, names) }))
+  const patchLong = (change: JobRecords.Change, fields: Fields) =>
+    runLong(during("patch"), () => LargeTexts.putAside(files, change.jobId, fields)).pipe(
+      Effect.flatMap((names) =>
+        Effect.tap(patchWith(change, fields, names), (patched) =>
+          patched === "done"
+            ? Effect.void
+            : runLong(during("patch"), () => LargeTexts.drop(files, Object.values(names)))
+        )
+      )
+    )
+  return (change: JobRecords.Change): Effect.Effect<JobRecords.Patched, Outage> =>
+    Effect.suspend(() => {
+      const fields = patchFields(change.patch)
+      const isLong = LargeTexts.longBodies(fields).length > 0
+      if (!isLong && !order.isBusy(change.jobId)) return patchWith(change, fields, {})
+      return order.next(change.jobId, isLong ? patchLong(change, fields) : patchWith(change, fields, {}))
+    })
+})
+
+interface Asked {
+  readonly jobId: JobId
+  /** null: an operator asks. */
+  readonly namespaceId: NamespaceId | null
+}
+
+/** Those of namespaces and those of operators apart, so that a question of a namespace is never asked without one. */
+const findAll = async ({ collections: { jobs } }: Client, asked: ReadonlyArray<Asked>) => {
+  const namespaces = asked.flatMap(({ namespaceId }) => namespaceId ?? [])
+  const own = namespaces.length === 0 ? {} : { namespaceId: { $in: [...new Set(namespaces)] } }
+  const found = jobs.find({ _id: { $in: [...new Set(asked.map(({ jobId }) => jobId))] }, ...own }).hint("_id_")
+  const byId = new Map((await found.toArray()).map((stored) => [stored._id, stored]))
+  return asked.map(({ jobId, namespaceId }) => {
+    const stored = byId.get(jobId)
+    // The batch names the namespaces of all who ask in it.
+    return stored === undefined || (namespaceId !== null && stored.namespaceId !== namespaceId) ? null : stored
   })
-)
+}
+
+const makeGet = Effect.fnUntraced(function* (client: Client, grouping: MongoBatch.Grouping = MongoBatch.GROUPING) {
+  const method = { during: during("get"), jobOf: ({ jobId }: Asked) => jobId }
+  const together = (asked: ReadonlyArray<Asked>) => findAll(client, asked)
+  const batchMax = Math.min(grouping.batchMax, READ_MAX)
+  const ofNamespaces = yield* MongoBatch.make(client, { ...method, together }, { ...grouping, batchMax })
+  const ofOperators = yield* MongoBatch.make(client, { ...method, together }, { ...grouping, batchMax })
+  return (scope: JobRecords.Scope, jobId: JobId): Effect.Effect<JobRecord | null, Outage> =>
+    Effect.gen(function* () {
+      const stored = yield* scope._tag === "Namespace"
+        ? ofNamespaces({ jobId, namespaceId: scope.namespaceId })
+        : ofOperators({ jobId, namespaceId: null })
+      if (stored === null) return null
+      if (Object.values(stored.files).every((name) => typeof name !== "string")) return recordOf(stored)
+      return recordOf(yield* client.runLong(during("get"), () => LargeTexts.bringBack(client.files, stored)))
+    })
+})
+
+/** Whole documents in one answer. */
+const READ_MAX = 64
+
+const discard = async ({ collections: { jobs }, files }: Client, jobId: JobId): Promise<void> => {
+  await jobs.deleteOne({ _id: jobId, segmentId: null }, DURABLE)
+  const isLeft = (await jobs.findOne({ _id: jobId }, { projection: { _id: 1 } })) !== null
+  if (!isLeft) await LargeTexts.dropAll(files, [jobId])
+}
+
+const unfinished = async ({ collections: { jobs } }: Client, before: number, limit: number) => {
+  const filter = { completeness: "open", state: { $in: ["queued", "active"] }, createdAt: { $lt: before } }
+  const found = jobs.find(filter, { projection: { _id: 1 } }).hint("unfinished")
+  const ids = await found.sort({ createdAt: 1, _id: 1 }).limit(limit).toArray()
+  return ids.map(({ _id }) => _id as JobId)
+}
+
+export const layerWith = (options: { readonly grouping?: MongoBatch.Grouping }) =>
+  Layer.effect(
+    JobRecords.JobRecords,
+    Effect.gen(function* () {
+      const client = yield* MongoClient
+      const { run } = client
+      return JobRecords.make({
+        open: yield* makeOpen(client, options.grouping),
+        patch: yield* makePatch(client, options.grouping),
+        get: yield* makeGet(client, options.grouping),
+        discard: (jobId) => run(during("discard"), () => discard(client, jobId)),
+        unfinished: (before, limit) =>
+          limit <= 0 ? Effect.succeed([]) : run(during("unfinished"), () => unfinished(client, before, limit))
+      })
+    })
+  )
+
+export const layer: Layer.Layer<JobRecords.JobRecords, never, MongoClient> = layerWith({})

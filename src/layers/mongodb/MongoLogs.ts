@@ -1,26 +1,40 @@
-/** The typed log, one document an entry, in order of arrival within one instant: the ids of one process grow. */
+/**
+ * The typed log, one document an entry. An entry gets its id when it is handed over, so the same call tried again after an Outage writes nothing twice;
+ * ids of one process grow, which keeps entries of one instant in the order of their arrival.
+ */
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
-import type { Filter } from "mongodb"
+import { type Filter, ObjectId } from "mongodb"
 import type { LogEntry } from "../../schemas/JobRecord.ts"
-import * as Batcher from "../Batcher.ts"
 import type { Scope } from "../JobRecords.ts"
 import * as Logs from "../Logs.ts"
 import type { LogDocument } from "./Collections.ts"
-import { MongoClient } from "./MongoClient.ts"
+import * as MongoBatch from "./MongoBatch.ts"
+import { LASTING, MongoClient } from "./MongoClient.ts"
+import { storedText } from "./StoredText.ts"
 
 const during = (method: keyof Logs.Driver) => ({ of: "Logs", method })
 
-const GROUPING = { batchMax: 128, atOnce: 1, waitingMax: 32_768 }
+/** One lane: there is one order. */
+const GROUPING: MongoBatch.Grouping = { batchMax: 128, lanes: 1, waitingMax: 32_768 }
 
-const documentOf = (entry: LogEntry): LogDocument => ({
+/** The start of this process, what tells it from others, and a number that grows; all of fixed width. */
+const idsFrom = (startedAt: number) => {
+  const process = `${startedAt.toString(36).padStart(10, "0")}-${new ObjectId().toHexString()}`
+  let last = 0
+  return () => `${process}-${(++last).toString(36).padStart(9, "0")}`
+}
+
+const documentOf = (_id: string, entry: LogEntry): LogDocument => ({
+  _id,
   namespaceId: entry.namespaceId,
   type: entry.type,
   at: entry.at,
   jobId: entry.jobId,
-  body: JSON.stringify(entry),
-  segmentId: null
+  nodeId: entry.nodeId,
+  code: storedText(entry.code),
+  body: JSON.stringify(entry)
 })
 
 export const entryOf = ({ body }: Pick<LogDocument, "body">): LogEntry => JSON.parse(body) as LogEntry
@@ -34,35 +48,57 @@ export const within = (from: number | undefined, to: number | undefined) =>
 const filterOf = (scope: Scope, { type, jobId, from, to }: Logs.LogQuery): Filter<LogDocument> => {
   const at = within(from, to)
   return {
-    ...(scope._tag === "Namespace" ? { namespaceId: scope.namespaceId } : {}),
-    ...(type === undefined ? {} : { type }),
-    ...(jobId === undefined ? {} : { jobId }),
+    ...(scope._tag === "Namespace" ? { namespaceId: { $eq: scope.namespaceId } } : {}),
+    ...(type === undefined ? {} : { type: { $eq: type } }),
+    ...(jobId === undefined ? {} : { jobId: { $eq: jobId } }),
     ...(at === undefined ? {} : { at })
   }
 }
 
-export const layer: Layer.Layer<Logs.Logs, never, MongoClient> = Layer.effect(
-  Logs.Logs,
-  Effect.gen(function* () {
-    const { run, collections } = yield* MongoClient
-    return Logs.make({
-      append: yield* Batcher.make({
-        of: "Logs",
-        during: "append",
-        ...GROUPING,
-        run: (calls: ReadonlyArray<ReadonlyArray<LogEntry>>) =>
-          run(during("append"), async () => {
-            await collections.logs.insertMany(calls.flat().map(documentOf), { ordered: false })
-            return calls.map(() => Exit.void)
-          })
-      }),
-      query: (scope, query) =>
-        query.limit <= 0
-          ? Effect.succeed([])
-          : run(during("query"), async () => {
-              const found = collections.logs.find(filterOf(scope, query), { projection: { body: 1 } })
-              return (await found.sort({ at: 1, _id: 1 }).limit(query.limit).toArray()).map(entryOf)
-            })
+const indexFor = (scope: Scope, { type, jobId }: Logs.LogQuery): string => {
+  if (jobId !== undefined) return "of_job"
+  const facet = type === undefined ? "time" : "type"
+  return scope._tag === "Namespace" ? `by_namespace_${facet}` : `by_${facet}`
+}
+
+export const find = (
+  { collections: { logs } }: Pick<MongoClient["Service"], "collections">,
+  scope: Scope,
+  query: Logs.LogQuery
+) =>
+  logs
+    .find(filterOf(scope, query), { projection: { body: 1 } })
+    .hint(indexFor(scope, query))
+    .sort({ at: 1, _id: 1 })
+    .limit(query.limit)
+
+export const layerWith = (options: { readonly grouping?: MongoBatch.Grouping }) =>
+  Layer.effect(
+    Logs.Logs,
+    Effect.gen(function* () {
+      const client = yield* MongoClient
+      const nextId = idsFrom(yield* Clock.currentTimeMillis)
+      const insert = yield* MongoBatch.make<ReadonlyArray<LogDocument>, void>(
+        client,
+        {
+          during: during("append"),
+          jobOf: () => "",
+          together: async (calls) => {
+            const inserts = calls.flat().map((document) => ({ insertOne: { document } }))
+            await MongoBatch.bulk(client.collections.logs, inserts, LASTING)
+            return calls.map(() => undefined)
+          }
+        },
+        options.grouping ?? GROUPING
+      )
+      return Logs.make({
+        append: (entries) => insert(entries.map((entry) => documentOf(nextId(), entry))),
+        query: (scope, query) =>
+          query.limit <= 0
+            ? Effect.succeed([])
+            : client.run(during("query"), async () => (await find(client, scope, query).toArray()).map(entryOf))
+      })
     })
-  })
-)
+  )
+
+export const layer: Layer.Layer<Logs.Logs, never, MongoClient> = layerWith({})

@@ -1,8 +1,10 @@
 /**
- * Marks on documents, and their deletion, in steps that may each be the last one before a crash. The mark on the document comes first and decides;
- * closing its trace and marking its log entries follow, and are made up for by whoever reads the segment. Documents go last, for they say what belongs
- * to the segment.
+ * Marks on documents, and their deletion, in steps that may each be the last one before a crash. The mark on the document comes first and decides.
+ * Then its trace is closed, and the document learns which log entries go with it, once: whoever comes later, or was slow, finds that decided. Documents
+ * go last, for they say what belongs to the segment; closed heads of traces stay a day, against appends from before.
  */
+import * as Clock from "effect/Clock"
+import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { SegmentId } from "../../schemas/Archive.ts"
@@ -11,132 +13,152 @@ import * as RecordRetention from "../RecordRetention.ts"
 import type { JobDocument } from "./Collections.ts"
 import { recordOf } from "./JobFields.ts"
 import * as LargeTexts from "./LargeTexts.ts"
-import { MongoClient } from "./MongoClient.ts"
-import { hasOnlyDuplicates } from "./MongoErrors.ts"
+import * as MongoBatch from "./MongoBatch.ts"
+import { DURABLE, MongoClient } from "./MongoClient.ts"
 import { entryOf } from "./MongoLogs.ts"
-import { CLOSED, readPieces } from "./TraceStore.ts"
+import { CLOSED, EMPTY, raise, readPieces } from "./TraceStore.ts"
 
 const during = (method: keyof RecordRetention.Driver) => ({ of: "RecordRetention", method })
 
-const DURABLE = { writeConcern: { w: "majority", journal: true } } as const
 const ENDED = { $nin: ["queued", "active"] }
-/** What retention may take. */
+/** What retention may take; the bound on the end stands beside it. */
 const MAY_LEAVE = { segmentId: null, held: false, state: ENDED }
+const ANY_END = { $gte: Number.MIN_SAFE_INTEGER }
+
+const FENCE_STAYS_MS = 86_400_000
+/** Entries in one statement. */
+const IDS_MAX = 1_000
 
 type Client = MongoClient["Service"]
 
-/** Afterwards nobody appends to these traces, and the entries that are there belong to the segment. Safe to repeat. */
-const finishMarks = async ({ collections }: Client, segmentId: SegmentId): Promise<void> => {
-  const { jobs, heads, logs } = collections
-  const open = await jobs.find({ segmentId, isMarked: false }, { projection: { _id: 1 } }).toArray()
+/** Afterwards nobody appends to these traces, and it is said which entries belong to the segment. Safe to repeat, also by several at once. */
+const finishMarks = async (client: Client, segmentId: SegmentId): Promise<void> => {
+  const { jobs, logs } = client.collections
+  const marked = jobs.find({ segmentId: { $eq: segmentId }, logIds: null }, { projection: { namespaceId: 1 } })
+  const open = await marked.hint("marked").toArray()
   if (open.length === 0) return
-  const ids = open.map(({ _id }) => _id)
-  const closing = ids.map((_id) => ({
-    updateOne: {
-      filter: { _id },
-      update: { $max: { epoch: CLOSED }, $setOnInsert: { last: 0, chunks: [], size: 0 } },
-      upsert: true
-    }
-  }))
-  try {
-    await heads.bulkWrite(closing, { ordered: false, ...DURABLE })
-  } catch (cause) {
-    if (!hasOnlyDuplicates(cause)) throw cause
+  await raise(
+    client,
+    open.map(({ _id }) => _id),
+    CLOSED
+  )
+  const deciding = []
+  for (const { _id, namespaceId } of open) {
+    const found = logs.find({ jobId: _id, namespaceId }, { projection: { _id: 1 } }).hint("of_job")
+    const logIds = (await found.sort({ at: 1, _id: 1 }).toArray()).map((entry) => entry._id)
+    deciding.push({ updateOne: { filter: { _id, segmentId, logIds: null }, update: { $set: { logIds } } } })
   }
-  await logs.updateMany({ jobId: { $in: ids }, segmentId: null }, { $set: { segmentId } }, DURABLE)
-  await jobs.updateMany({ _id: { $in: ids }, segmentId }, { $set: { isMarked: true } }, DURABLE)
+  await MongoBatch.bulk(jobs, deciding, DURABLE)
 }
 
+const countMarked = ({ collections: { jobs } }: Client, segmentId: SegmentId): Promise<number> =>
+  jobs.countDocuments({ segmentId: { $eq: segmentId } }, { hint: "marked" })
+
 const mark = async (client: Client, segmentId: SegmentId, jobIds: ReadonlyArray<JobId>): Promise<number> => {
-  const { jobs } = client.collections
-  const filter = { _id: { $in: [...jobIds] }, ...MAY_LEAVE, finishedAt: { $ne: null } }
-  if (jobIds.length > 0) await jobs.updateMany(filter, { $set: { segmentId, isMarked: false } }, DURABLE)
+  const filter = { _id: { $in: [...jobIds] }, ...MAY_LEAVE, finishedAt: ANY_END }
+  if (jobIds.length > 0) await client.collections.jobs.updateMany(filter, { $set: { segmentId } }, DURABLE)
   await finishMarks(client, segmentId)
-  return jobs.countDocuments({ segmentId })
+  return countMarked(client, segmentId)
 }
 
 const retiring = async ({ collections }: Client): Promise<ReadonlyArray<RecordRetention.RetiringSegment>> => {
   const counts = new Map<string, { segmentId: SegmentId; namespaceId: NamespaceId; count: number }>()
-  const marked = collections.jobs.find({ segmentId: { $gt: "" } }, { projection: { segmentId: 1, namespaceId: 1 } })
-  for await (const stored of marked) {
+  const projection = { segmentId: 1, namespaceId: 1 }
+  for await (const stored of collections.jobs.find({ segmentId: { $gte: "" } }, { projection }).hint("marked")) {
     const segmentId = stored.segmentId as SegmentId
     const namespaceId = stored.namespaceId as NamespaceId
     const known = counts.get(`${segmentId} ${namespaceId}`) ?? { segmentId, namespaceId, count: 0 }
     known.count += 1
     counts.set(`${segmentId} ${namespaceId}`, known)
   }
-  return [...counts.values()].toSorted((a, b) => (a.segmentId + a.namespaceId < b.segmentId + b.namespaceId ? -1 : 1))
+  return [...counts].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, segment]) => segment)
 }
 
-const archivedOf = async (
-  { collections, files }: Client,
-  stored: JobDocument
-): Promise<RecordRetention.ArchivedJob> => {
-  const { segmentId, _id } = stored
-  const logs = collections.logs.find({ jobId: _id, segmentId }, { projection: { body: 1 } })
+const chunked = (ids: ReadonlyArray<string>): ReadonlyArray<ReadonlyArray<string>> =>
+  Array.from({ length: Math.ceil(ids.length / IDS_MAX) }, (_, at) => ids.slice(at * IDS_MAX, (at + 1) * IDS_MAX))
+
+const archivedOf = async (client: Client, stored: JobDocument): Promise<RecordRetention.ArchivedJob> => {
+  const logs: Array<ReturnType<typeof entryOf>> = []
+  for (const ids of chunked(stored.logIds ?? [])) {
+    const found = client.collections.logs.find({ _id: { $in: [...ids] } }, { projection: { body: 1, at: 1 } })
+    logs.push(...(await found.sort({ at: 1, _id: 1 }).toArray()).map(entryOf))
+  }
   return {
-    record: recordOf(await LargeTexts.bringBack(files, stored)),
-    traces: await readPieces(collections, _id, 0, Infinity),
-    logs: (await logs.sort({ at: 1, _id: 1 }).toArray()).map(entryOf)
+    record: recordOf(await LargeTexts.bringBack(client.files, stored)),
+    traces: await readPieces(client, stored._id, 0, Infinity),
+    logs
   }
 }
 
 const readSegment = async (client: Client, segmentId: SegmentId) => {
   await finishMarks(client, segmentId)
   const jobs: Array<RecordRetention.ArchivedJob> = []
-  const marked = client.collections.jobs.find({ segmentId }).sort({ finishedAt: 1, _id: 1 })
-  for await (const stored of marked) jobs.push(await archivedOf(client, stored))
+  const marked = client.collections.jobs.find({ segmentId: { $eq: segmentId } }).hint("marked")
+  for await (const stored of marked.sort({ finishedAt: 1, _id: 1 })) jobs.push(await archivedOf(client, stored))
   return jobs
 }
 
 /** The tally is written once for a segment, before anything goes: a second attempt counts nothing twice. */
-const prune = async ({ collections, files }: Client, segmentId: SegmentId): Promise<number> => {
-  const { jobs, heads, traces, logs, pruned } = collections
-  const ids = (await jobs.find({ segmentId }, { projection: { _id: 1 } }).toArray()).map(({ _id }) => _id)
+const prune = async (client: Client, segmentId: SegmentId, now: number): Promise<number> => {
+  const { jobs, heads, traces, logs, pruned } = client.collections
+  await finishMarks(client, segmentId)
+  const marked = jobs.find({ segmentId: { $eq: segmentId } }, { projection: { logIds: 1 } }).hint("marked")
+  const leaving = await marked.toArray()
+  const ids = leaving.map(({ _id }) => _id)
   if (ids.length === 0) return 0
-  const tally = { $setOnInsert: { pruned: ids.length } }
-  await pruned.updateOne({ _id: segmentId }, tally, { upsert: true, ...DURABLE })
+  await pruned.updateOne({ _id: segmentId }, { $max: { pruned: ids.length } }, { upsert: true, ...DURABLE })
   await traces.deleteMany({ jobId: { $in: ids } }, DURABLE)
-  await heads.deleteMany({ _id: { $in: ids } }, DURABLE)
-  await logs.deleteMany({ segmentId }, DURABLE)
-  await LargeTexts.drop(files, ids)
-  return (await jobs.deleteMany({ segmentId }, DURABLE)).deletedCount
+  const purgeAfter = DateTime.toDateUtc(DateTime.makeUnsafe(now + FENCE_STAYS_MS))
+  await heads.updateMany({ _id: { $in: ids } }, { $set: { ...EMPTY, epoch: CLOSED, purgeAfter } }, DURABLE)
+  for (const logIds of chunked(leaving.flatMap((stored) => stored.logIds ?? []))) {
+    await logs.deleteMany({ _id: { $in: [...logIds] } }, DURABLE)
+  }
+  await LargeTexts.dropAll(client.files, ids)
+  return (await jobs.deleteMany({ segmentId: { $eq: segmentId } }, DURABLE)).deletedCount
+}
+
+const expired = async (
+  { collections: { jobs } }: Client,
+  namespaceId: NamespaceId,
+  finishedBefore: number,
+  limit: number
+): Promise<ReadonlyArray<JobId>> => {
+  const finishedAt = { ...ANY_END, $lt: finishedBefore }
+  const filter = { namespaceId: { $eq: namespaceId }, ...MAY_LEAVE, finishedAt }
+  const found = jobs.find(filter, { projection: { _id: 1 } }).hint("leaving")
+  const ids = await found.sort({ finishedAt: 1, _id: 1 }).limit(limit).toArray()
+  return ids.map(({ _id }) => _id as JobId)
 }
 
 const counts = async ({ collections: { jobs, pruned } }: Client) => {
   let gone = 0
-  for await (const tally of pruned.find({})) gone += tally.pruned
-  return { live: await jobs.countDocuments({}), pruned: gone }
+  for await (const tally of pruned.find({})) gone += Number(tally.pruned)
+  // Over the index of ids, not over the documents.
+  return { live: await jobs.countDocuments({ _id: { $gte: "" } }), pruned: gone }
+}
+
+const hold = async ({ collections: { jobs } }: Client, jobId: JobId, held: boolean): Promise<boolean> => {
+  const { matchedCount } = await jobs.updateOne({ _id: jobId, segmentId: null }, { $set: { held } }, DURABLE)
+  return matchedCount === 1
 }
 
 export const layer: Layer.Layer<RecordRetention.RecordRetention, never, MongoClient> = Layer.effect(
   RecordRetention.RecordRetention,
-  Effect.map(MongoClient, (client) => {
-    const { run, collections } = client
-    return RecordRetention.make({
+  Effect.map(MongoClient, (client) =>
+    RecordRetention.make({
       expired: (namespaceId, finishedBefore, limit) =>
         limit <= 0
           ? Effect.succeed([])
-          : run(during("expired"), async () => {
-              const filter = { namespaceId, ...MAY_LEAVE, finishedAt: { $lt: finishedBefore } }
-              const found = collections.jobs.find(filter, { projection: { _id: 1 } })
-              const ids = await found.sort({ finishedAt: 1, _id: 1 }).limit(limit).toArray()
-              return ids.map(({ _id }) => _id as JobId)
-            }),
-      mark: (segmentId, jobIds) => run(during("mark"), () => mark(client, segmentId, jobIds)),
-      retiring: run(during("retiring"), () => retiring(client)),
-      read: (segmentId) => run(during("read"), () => readSegment(client, segmentId)),
-      prune: (segmentId) => run(during("prune"), () => prune(client, segmentId)),
-      hold: (jobId, held) =>
-        run(during("hold"), async () => {
-          const { matchedCount } = await collections.jobs.updateOne(
-            { _id: jobId, segmentId: null },
-            { $set: { held } },
-            DURABLE
-          )
-          return matchedCount === 1
-        }),
-      counts: run(during("counts"), () => counts(client))
+          : client.run(during("expired"), () => expired(client, namespaceId, finishedBefore, limit)),
+      mark: (segmentId, jobIds) => client.runLong(during("mark"), () => mark(client, segmentId, jobIds)),
+      retiring: client.runLong(during("retiring"), () => retiring(client)),
+      read: (segmentId) => client.runLong(during("read"), () => readSegment(client, segmentId)),
+      prune: (segmentId) =>
+        Effect.flatMap(Clock.currentTimeMillis, (now) =>
+          client.runLong(during("prune"), () => prune(client, segmentId, now))
+        ),
+      hold: (jobId, held) => client.run(during("hold"), () => hold(client, jobId, held)),
+      counts: client.runLong(during("counts"), () => counts(client))
     })
-  })
+  )
 )

@@ -10,12 +10,13 @@ import * as Traces from "./MongoTraces.ts"
 
 export type { MongoOptions } from "./MongoClient.ts"
 
-export const layer = (options: MongoClient.MongoOptions) =>
-  Layer.mergeAll(
-    JobRecords.layer,
-    Traces.layer,
-    Logs.layer,
-    JobSearch.layer,
-    RecordRetention.layer,
-    Incidents.layer
-  ).pipe(Layer.provide(MongoClient.layer(options)))
+export const contracts = Layer.mergeAll(
+  JobRecords.layer,
+  Traces.layer,
+  Logs.layer,
+  JobSearch.layer,
+  RecordRetention.layer,
+  Incidents.layer
+)
+
+export const layer = (options: MongoClient.MongoOptions) => contracts.pipe(Layer.provide(MongoClient.layer(options)))

@@ -1,55 +1,45 @@
 /** The pieces of each job, in heads and segments (`TraceStore.ts`). Appends of many jobs leave together. */
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
-import * as Batcher from "../Batcher.ts"
 import * as Traces from "../Traces.ts"
+import * as MongoBatch from "./MongoBatch.ts"
 import { MongoClient } from "./MongoClient.ts"
 import { appendAll, fence, readPieces } from "./TraceStore.ts"
 
 const during = (method: keyof Traces.Driver) => ({ of: "Traces", method })
 
-const GROUPING = { batchMax: 256, atOnce: 1, waitingMax: 32_768 }
+const jobOf = ({ jobId }: Traces.TraceBatch) => jobId
 
-export const layer: Layer.Layer<Traces.Traces, never, MongoClient> = Layer.effect(
-  Traces.Traces,
-  Effect.gen(function* () {
-    const { run, collections } = yield* MongoClient
-    /** Those of one job go one after the other. */
-    const inRounds = async (batches: ReadonlyArray<Traces.TraceBatch>) => {
-      const outcomes: Array<boolean> = []
-      let rest = batches.map((batch, place) => ({ batch, place }))
-      while (rest.length > 0) {
-        const named = new Set<string>()
-        const round = rest.filter(({ batch }) => !named.has(batch.jobId) && named.add(batch.jobId))
-        const told = await appendAll(
-          collections,
-          round.map(({ batch }) => batch)
-        )
-        round.forEach(({ place }, at) => void (outcomes[place] = told[at] ?? false))
-        rest = rest.filter((item) => !round.includes(item))
-      }
-      return outcomes.map((outcome) => Exit.succeed(outcome))
-    }
-    return Traces.make({
-      fence: (jobId, epoch) => run(during("fence"), () => fence(collections, jobId, epoch)),
-      append: yield* Batcher.make({
-        of: "Traces",
-        during: "append",
-        ...GROUPING,
-        run: (batches: ReadonlyArray<Traces.TraceBatch>) => run(during("append"), () => inRounds(batches))
-      }),
-      read: (scope, jobId, afterSeq, limit) =>
-        limit <= 0
-          ? Effect.succeed([])
-          : run(during("read"), async () => {
-              if (scope._tag === "Namespace") {
-                const { namespaceId } = scope
-                const own = await collections.jobs.findOne({ _id: jobId, namespaceId }, { projection: { _id: 1 } })
-                if (own === null) return []
-              }
-              return readPieces(collections, jobId, Math.max(afterSeq, 0), limit)
-            })
+export const layerWith = (options: { readonly grouping?: MongoBatch.Grouping }) =>
+  Layer.effect(
+    Traces.Traces,
+    Effect.gen(function* () {
+      const client = yield* MongoClient
+      const { run, runLong, collections } = client
+      const append = yield* MongoBatch.make<Traces.TraceBatch, boolean>(
+        client,
+        {
+          during: during("append"),
+          jobOf,
+          together: (batches) => MongoBatch.inRounds(batches, jobOf, (round) => appendAll(client, round))
+        },
+        options.grouping
+      )
+      return Traces.make({
+        fence: (jobId, epoch) => runLong(during("fence"), () => fence(client, jobId, epoch)),
+        append,
+        read: (scope, jobId, afterSeq, limit) =>
+          Effect.gen(function* () {
+            if (limit <= 0) return []
+            if (scope._tag === "Namespace") {
+              const own = { _id: { $eq: jobId }, namespaceId: { $eq: scope.namespaceId } }
+              const found = yield* run(during("read"), () => collections.jobs.findOne(own, { projection: { _id: 1 } }))
+              if (found === null) return []
+            }
+            return yield* runLong(during("read"), () => readPieces(client, jobId, Math.max(afterSeq, 0), limit))
+          })
+      })
     })
-  })
-)
+  )
+
+export const layer: Layer.Layer<Traces.Traces, never, MongoClient> = layerWith({})

@@ -67,7 +67,7 @@ const insert = ({ query }: PgClient["Service"], key: ApiKey, digest: string) =>
       : yield* Effect.die(new Error(`key ${id} exists with another secret`))
   })
 
-const FIND = `SELECT asked.place::int AS place, api_key.id, api_key.namespace_id, label, prefix, rate_per_second, api_key.created_at, expires_at,
+export const FIND = `SELECT asked.place::int AS place, api_key.id, api_key.namespace_id, label, prefix, rate_per_second, api_key.created_at, expires_at,
     revoked_at, namespace.name AS namespace_name, environment, rules, namespace.created_at AS namespace_created_at
   FROM unnest($1::text[]) WITH ORDINALITY AS asked (digest, place)
   JOIN api_key USING (digest) JOIN namespace ON namespace.id = api_key.namespace_id`

@@ -8,6 +8,9 @@ import { freeText, fromFreeText, limited, text, whole } from "./PgValues.ts"
 
 const during = (method: string) => ({ of: "Audit", method })
 
+/** Of all that lock in this database, the audits: its first four letters. One lock a schema. */
+const LOCK_CLASS = 0x61756469
+
 interface StoredFact {
   readonly seq: bigint
   readonly actor: string
@@ -30,8 +33,11 @@ const rowOf = (stored: StoredFact): AuditRow => ({
   hash: stored.hash
 })
 
-/** Whoever appends waits for who appends, and readers for nobody. */
-const LOCK = "LOCK TABLE audit IN SHARE ROW EXCLUSIVE MODE"
+/**
+ * Whoever appends waits for who appends, and readers for nobody. Not a lock of the table: that needs the privilege to change rows, which a daemon's
+ * own role does not have here, and waits for the server's own upkeep.
+ */
+const LOCK = `SELECT pg_advisory_xact_lock(${LOCK_CLASS}, hashtext(current_schema()))`
 const LAST = "SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1"
 const INSERT = `INSERT INTO audit (seq, actor, action, subject, reason, detail, at, hash)
   VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`

@@ -9,7 +9,7 @@ import * as Layer from "effect/Layer"
 import type { DaemonId } from "../../schemas/Ids.ts"
 import { type DaemonRow, Daemons, make } from "../Daemons.ts"
 import { PgClient } from "./PgClient.ts"
-import { maybeWhole, text, texts, whole, wholes } from "./PgValues.ts"
+import { maybeText, maybeWhole, text, texts, whole, wholes } from "./PgValues.ts"
 import * as SessionLocks from "./SessionLocks.ts"
 
 const during = (method: string) => ({ of: "Daemons", method })
@@ -46,12 +46,12 @@ const LOCKED = `EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND obj
 /** When a row was last heard of, exactly. */
 const HEARD = "(extract(epoch FROM heard_at) * 1000000)::bigint"
 
-/** Whoever asks is there, also while its own lock is on its way back. */
+/** Whose lock this client keeps is there, also while the lock is on its way back. */
 const SUSPECTS = `SELECT id, ${HEARD} AS heard FROM daemon
   WHERE state = 'live' AND ${SETTLED} AND id <> ALL ($2::text[]) AND NOT ${LOCKED}`
 
 /** Conditions on the row itself, so that they are looked at again when a heartbeat, or another daemon that buries, was faster. */
-const BURY = `UPDATE daemon SET state = 'dead' WHERE state = 'live' AND ${SETTLED} AND (
+const BURY = `UPDATE daemon SET state = 'dead' WHERE state = 'live' AND ${SETTLED} AND id IS DISTINCT FROM $6::text AND (
     CASE WHEN $3::bigint IS NULL THEN beat_at < $2::bigint
       ELSE heard_at < clock_timestamp() - $3::bigint * interval '1 millisecond' END
     OR (id, ${HEARD}) IN (SELECT * FROM unnest($4::text[], $5::bigint[])) AND NOT ${LOCKED}
@@ -79,7 +79,8 @@ const bury = Effect.fnUntraced(function* (
   { query }: PgClient["Service"],
   { lookAgainMs, silentMs, settledMs }: Patience,
   held: ReadonlyArray<DaemonId>,
-  before: number
+  before: number,
+  judge: DaemonId | null
 ) {
   const silence = silentMs === null ? null : Math.max(silentMs, (yield* Clock.currentTimeMillis) - before)
   const suspects = yield* query<{ id: DaemonId; heard: bigint }>(during("bury"), SUSPECTS, [
@@ -93,7 +94,8 @@ const bury = Effect.fnUntraced(function* (
     whole(before),
     maybeWhole(silence),
     texts(suspects.map(({ id }) => id)),
-    wholes(suspects.map(({ heard }) => Number(heard)))
+    wholes(suspects.map(({ heard }) => Number(heard))),
+    maybeText(judge)
   ])
   return rows.map(({ id }) => id)
 })
@@ -111,7 +113,7 @@ export const layerWith = (patience: Patience): Layer.Layer<Daemons, never, PgCli
           Effect.andThen(locks.hold(id), Effect.asVoid(query(during("join"), JOIN, [text(id), whole(at)]))),
         beat: (id, at) => Effect.map(query(during("beat"), BEAT, [text(id), whole(at)]), (rows) => rows.length > 0),
         leave: (id, at) => Effect.andThen(query(during("leave"), LEAVE, [text(id), whole(at)]), locks.free(id)),
-        bury: (before) => Effect.suspend(() => bury(client, patience, locks.held(), before)),
+        bury: (before, judge) => Effect.suspend(() => bury(client, patience, locks.held(), before, judge ?? null)),
         list: Effect.map(
           query<StoredDaemon>(
             during("list"),

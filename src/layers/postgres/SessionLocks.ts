@@ -5,7 +5,7 @@
  */
 import * as Driver from "@effect/sql-pg/PgClient"
 import * as PgConnection from "@effect/sql-pg/PgConnection"
-import type * as Cause from "effect/Cause"
+import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Latch from "effect/Latch"
@@ -13,7 +13,7 @@ import * as Queue from "effect/Queue"
 import * as Random from "effect/Random"
 import * as Scope from "effect/Scope"
 import type { SqlClient } from "effect/sql/SqlClient"
-import type { SqlError } from "effect/sql/SqlError"
+import { SqlError } from "effect/sql/SqlError"
 import type { DaemonId } from "../../schemas/Ids.ts"
 import type { Outage } from "../Outage.ts"
 import type { PgClient } from "./PgClient.ts"
@@ -128,11 +128,10 @@ class Locks implements SessionLocks {
     const ask = (statement: string, id: DaemonId) =>
       Effect.map(answered(connection.query(statement, [text(id)])), ({ rows }) => rows[0]?.["done"] === true)
     for (const [id, taken] of this.wanted) {
-      if (this.locked.has(id)) continue
-      if (yield* ask(`SELECT pg_try_advisory_lock(${LOCK_KEY}) AS done`, id)) {
+      if (!this.locked.has(id) && (yield* ask(`SELECT pg_try_advisory_lock(${LOCK_KEY}) AS done`, id)))
         this.locked.add(id)
-        Deferred.doneUnsafe(taken, Effect.void)
-      } else this.lastFailure = new Error(`the lock of ${id} is that of another connection`)
+      if (this.locked.has(id)) Deferred.doneUnsafe(taken, Effect.void)
+      else this.lastFailure = new Error(`the lock of ${id} is that of another connection`)
     }
     for (const id of this.locked) {
       if (this.wanted.has(id)) continue
@@ -144,8 +143,10 @@ class Locks implements SessionLocks {
 
   private note(cause: Cause.Cause<unknown>): Effect.Effect<void> {
     return Effect.suspend(() => {
-      this.lastFailure = cause
-      return this.failures === 0 ? Effect.logWarning("the connection of the lock ended", cause) : Effect.void
+      const failure = Cause.squash(cause)
+      this.lastFailure = failure
+      const why = String(failure instanceof SqlError ? failure.reason.cause : failure)
+      return this.failures === 0 ? Effect.logWarning("the connection of the lock ended", { why }) : Effect.void
     })
   }
 }
