@@ -9,6 +9,7 @@ import * as Latch from "effect/Latch"
 import * as Metric from "effect/Metric"
 import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
+import * as Metrics from "../Metrics.ts"
 import { type Outage, waitOut } from "../Outage.ts"
 import type { Consumer, Delivery, Source } from "../Transport.ts"
 import type { ConsumeLink, ConsumeLinks } from "./ConsumeLinks.ts"
@@ -24,12 +25,6 @@ export interface ConsumerHouse {
   readonly topology: RabbitTopology
   readonly publisher: RabbitPublisher
 }
-
-/** Messages that are no envelopes: written by another program, or by another version of this one. */
-export const unreadableMessages = Metric.counter("resultity_messages_unreadable_total", {
-  description: "Messages of the broker that are no envelopes",
-  incremental: true
-})
 
 /** A farewell that takes longer ends the connection, and the broker takes everything back; so a daemon with many consumers does not wait for each. */
 const FAREWELL_MS = 2_000
@@ -203,7 +198,7 @@ export class RabbitConsumer implements Consumer {
     const about = { source: _tag, bytes: content.length, reason }
     const counted = Effect.andThen(
       Effect.logWarning("a message is no envelope", about),
-      Metric.update(unreadableMessages, 1)
+      Metric.update(Metrics.messagesUnreadable, 1)
     )
     if (_tag === "Topic") return counted
     const kept = waitOut(this.house.publisher.publishUnreadable(content, reason, from))
