@@ -84,6 +84,9 @@ export const make = (driver: Driver): Archive["Service"] => {
   })
   return Archive.of({
     write: Effect.fn("Archive.write")(function* ({ lines, ...about }: NewSegment) {
+      // A whole segment holds all that its name stands for: who comes late, or to what a prune that broke off has left, must not replace it.
+      const known = yield* Effect.option(checked(about.id))
+      if (known._tag === "Some") return known.value.manifest
       const bytes = yield* Effect.sync(() => pack(lines))
       const manifest: SegmentManifest = {
         ...about,

@@ -1,16 +1,18 @@
-/** Many runs, one after the other, and what came of them: violations with the line that repeats them, and which faults fell where. */
+/** One schedule after the other, and what came of them: violations with the line that repeats them, which faults fell where, which paths were taken. */
 import { I01 } from "./checkers/I01Credits.ts"
 import { I02 } from "./checkers/I02Reservations.ts"
 import { I03 } from "./checkers/I03Histories.ts"
 import { makeI04 } from "./checkers/I04Order.ts"
 import { I05 } from "./checkers/I05Slots.ts"
 import { I06 } from "./checkers/I06Streams.ts"
-import { I07 } from "./checkers/I07Epochs.ts"
+import { makeI07 } from "./checkers/I07Epochs.ts"
+import { makeI08 } from "./checkers/I08Upkeep.ts"
 import { I09 } from "./checkers/I09Text.ts"
 import { I10 } from "./checkers/I10Namespaces.ts"
 import { makeI11 } from "./checkers/I11Bounds.ts"
 import { I12 } from "./checkers/I12Places.ts"
 import type { Checker } from "./support/History.ts"
+import type { Sweep } from "./support/Modes.ts"
 import { planOf, type Plan } from "./support/Plan.ts"
 import type { Plant } from "./support/Plant.ts"
 import { Run, type Report } from "./support/Run.ts"
@@ -23,7 +25,8 @@ export const makeCheckers = (): ReadonlyArray<Checker> => [
   makeI04(),
   I05,
   I06,
-  I07,
+  makeI07(),
+  makeI08(),
   I09,
   I10,
   makeI11(),
@@ -32,18 +35,18 @@ export const makeCheckers = (): ReadonlyArray<Checker> => [
 
 export interface RunWish {
   readonly seed: number
-  readonly bare?: boolean
+  readonly without?: ReadonlyArray<Sweep>
   readonly plant?: Plant
   readonly plan?: Plan
   readonly trace?: (atMs: number, what: string) => void
 }
 
-export const runSeed = ({ seed, bare = false, plant, plan, trace }: RunWish): Promise<Report> =>
-  new Run(plan ?? planOf(seed, bare), {
+export const runSeed = ({ seed, without = [], plant, plan, trace }: RunWish): Promise<Report> =>
+  new Run(plan ?? planOf(seed, without), {
     checkers: makeCheckers(),
     ...(plant === undefined ? {} : { plant }),
     ...(trace === undefined ? {} : { trace })
   }).perform()
 
-export const commandFor = (seed: number, bare: boolean): string =>
-  `node scripts/faults.ts --seed ${seed}${bare ? " --bare" : ""}`
+export const commandFor = (seed: number, without: ReadonlyArray<Sweep> = []): string =>
+  `npm run simulate -- --seed ${seed}${without.length === 0 ? "" : ` --without ${without.join(",")}`}`

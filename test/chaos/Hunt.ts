@@ -9,19 +9,25 @@ export interface Caught {
   readonly first: Violation
 }
 
-export const hunt = async ({ plant, bare }: Planted, from: number, seedsMax: number): Promise<Caught | null> => {
+export const hunt = async (
+  { plant, without }: Planted,
+  from: number,
+  seedsMax: number,
+  begins: (seed: number) => void = () => {}
+): Promise<Caught | null> => {
   for (let tried = 1; tried <= seedsMax; tried++) {
     const seed = from + tried - 1
+    begins(seed)
     // A run that breaks down altogether shows the bug too.
-    const violations = await runSeed({ seed, bare, plant }).then(
+    const violations = await runSeed({ seed, without, plant }).then(
       (report) => report.violations,
       (error: unknown) => [{ checker: "run", what: String(error), atMs: 0 }]
     )
     const [first] = violations
     if (first === undefined) continue
     // A seed that shows something without the bug says nothing about it.
-    const { violations: without } = await runSeed({ seed, bare })
-    if (without.length === 0) return { seed, tried, first }
+    const { violations: clean } = await runSeed({ seed, without })
+    if (clean.length === 0) return { seed, tried, first }
   }
   return null
 }

@@ -71,6 +71,7 @@ const init = Effect.fnUntraced(function* (house: JobHouse, options: JobOptions, 
   const row = fresh?.row ?? (yield* waitOut(house.store.get(jobId)))
   if (row === null || isTerminal(row.state)) {
     if (row !== null) endFeed(house, row)
+    if (options.grant !== null) yield* refuseGrant(house, options)
     yield* delivery.ack
     self.self.tellUnsafe({ _tag: "EndedElsewhere" })
     return null
@@ -106,12 +107,17 @@ const init = Effect.fnUntraced(function* (house: JobHouse, options: JobOptions, 
   return state
 })
 
-/** The row went on since the slot was leased for it. */
-const declineGrant = (house: JobHouse, { jobId, grant, from, delivery }: JobOptions, self: ActorContext<JobMessage>) =>
+const refuseGrant = (house: JobHouse, { jobId, grant, from }: JobOptions) =>
   Effect.gen(function* () {
     if (grant !== null) yield* house.release(grant.nodeId, grant.lease)
     if (from !== null) house.mail.post({ _tag: "Inbox", daemonId: from }, { _tag: "JobTaken", jobId, taken: false })
-    yield* delivery.nack
+  })
+
+/** The row went on since the slot was leased for it. */
+const declineGrant = (house: JobHouse, options: JobOptions, self: ActorContext<JobMessage>) =>
+  Effect.gen(function* () {
+    yield* refuseGrant(house, options)
+    yield* options.delivery.nack
     return yield* Effect.as(self.stop, null)
   })
 

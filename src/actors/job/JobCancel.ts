@@ -14,6 +14,7 @@ import { reader, type JobFeeds } from "./JobFeed.ts"
 import type { Mail } from "../Mail.ts"
 import type { JobMessage } from "./JobMessages.ts"
 import type { Publisher } from "./Publisher.ts"
+import { giveRowsWord } from "../RowsWord.ts"
 
 export interface CancelHouse {
   readonly store: JobStore["Service"]
@@ -101,6 +102,7 @@ const endWaiting = (house: CancelHouse, { job, epoch, state }: JobRow, cause: Ca
       envelope,
       at
     })
+    if (guarded._tag === "Stale") yield* giveRowsWord(house, job.id)
     if (guarded._tag === "Done") house.publisher.offer({ target: { _tag: "Topic", topic: "job" }, envelope })
     return guarded._tag !== "Stale"
   })

@@ -66,20 +66,26 @@ export const onHandoverSent = (state: JobActorState, exit: Exit.Exit<void, unkno
 
 export const onTaken = (state: JobActorState, taken: boolean): Effect.Effect<void, unknown> =>
   Effect.suspend(() => {
-    if (state.handing === null) return Effect.void
-    return taken ? gone(state) : takeBack(state)
+    if (taken && state.handing !== null) return gone(state)
+    // An answer that comes after the waiting for it is over is a hint; a refusal may be because somebody else has the job by now.
+    return lookAtRow(state, state.handing === null ? Effect.void : takeBack(state))
   })
 
 /** The answer is late or lost. While the store is out the job stays where it is. */
 export const onHandoverOverdue = (state: JobActorState): Effect.Effect<void, unknown> =>
   Effect.gen(function* () {
-    const { house, job, handing } = state
+    const { handing } = state
     if (handing === null) return
+    const unreachable = Effect.sync(() => tellDispatcher(state, { _tag: "Unreachable", daemonId: handing.daemonId }))
+    yield* lookAtRow(state, Effect.andThen(unreachable, takeBack(state)))
+  })
+
+const lookAtRow = (state: JobActorState, unmoved: Effect.Effect<void>) =>
+  Effect.gen(function* () {
+    const { house, job } = state
     const row = yield* Effect.catchTag(house.store.get(job.id), "Outage", () => Effect.succeed(null))
-    const moved = row !== null && (isTerminal(row.state) || row.epoch !== state.machine.epoch)
-    if (moved) return yield* gone(state)
-    tellDispatcher(state, { _tag: "Unreachable", daemonId: handing.daemonId })
-    yield* takeBack(state)
+    const moved = row !== null && (isTerminal(row.state) || row.epoch > state.machine.epoch)
+    yield* moved ? gone(state) : unmoved
   })
 
 const gone = (state: JobActorState) =>

@@ -67,6 +67,8 @@ export class JobSupervisor extends Context.Service<
       const start = Effect.fnUntraced(function* (jobId: JobId, namespaceId: NamespaceId, arrival: Arrival) {
         const current = yield* settings.current
         const weight = yield* weightOf(namespaceId)
+        // The copy is of before the first claim; a later message says that there was one.
+        if ((arrival.delivery?.envelope.attempt ?? 0) > 0) house.fresh.take(jobId)
         const startWith = (hold: Hold) =>
           jobs
             .start({

@@ -22,6 +22,7 @@ import type { Output, SystemMetrics } from "../../schemas/JobRecord.ts"
 import { joinChoices } from "../../schemas/OutputChoices.ts"
 import type { JobActorState } from "./JobActorState.ts"
 import { logEntry } from "./JobNotes.ts"
+import { giveRowsWord } from "../RowsWord.ts"
 
 /** How long a job waits for its record before it settles without it. */
 const RECORD_PATIENCE = "10 seconds"
@@ -176,6 +177,7 @@ export const settle = (state: JobActorState, ending: Ending, claimed: boolean): 
         at
       })
     )
+    if (guarded._tag === "Stale" && !claimed) yield* waitOut(giveRowsWord(house, job.id))
     if (guarded._tag === "Done") {
       house.publisher.offer({ target: { _tag: "Topic", topic: "job" }, envelope })
       yield* Metric.update(Metric.withAttributes(Metrics.jobsFinished, { state: ending.state }), 1)

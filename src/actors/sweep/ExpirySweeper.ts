@@ -9,6 +9,7 @@ import type { JobStore, JobSurvey } from "../../layers/JobStore.ts"
 import { zero } from "../../schemas/Credits.ts"
 import { freshEnvelope } from "../../schemas/Envelope.ts"
 import type { JobRow } from "../../schemas/JobState.ts"
+import { giveRowsWord } from "../RowsWord.ts"
 import type { Options } from "./Sweeper.ts"
 
 /** What an actor is given to do it itself. */
@@ -47,7 +48,7 @@ const expire = ({ records, store }: ExpiryHouse, { job, epoch }: JobRow) =>
       truncatedReason: "deadline"
     } as const
     yield* records.patch({ jobId: job.id, epoch, patch: closing, durable: true })
-    yield* store.finish({
+    const guarded = yield* store.finish({
       jobId: job.id,
       daemonId: null,
       epoch,
@@ -62,4 +63,5 @@ const expire = ({ records, store }: ExpiryHouse, { job, epoch }: JobRow) =>
       ),
       at
     })
+    if (guarded._tag === "Stale") yield* giveRowsWord({ records, store }, job.id)
   })

@@ -6,11 +6,10 @@ import type { Account } from "../../../src/layers/memory/MemoryState.ts"
 
 export const I01: Checker = {
   name: "I01",
-  during: ({ point }, scene) => (MOVES.has(point) ? (problems(scene)[0] ?? null) : null),
+  points: ["JobStore.admit", "JobStore.finish", "JobStore.release", "JobStore.claim"],
+  during: (_, scene) => problems(scene)[0] ?? null,
   atEnd: problems
 }
-
-const MOVES: ReadonlySet<string> = new Set(["JobStore.admit", "JobStore.finish", "JobStore.release", "JobStore.claim"])
 
 function problems({ state }: Scene): ReadonlyArray<string> {
   const found: Array<string> = []

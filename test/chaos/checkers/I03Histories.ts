@@ -9,12 +9,12 @@ import type { Checker, ClientLog, Scene } from "../support/History.ts"
 export const I03: Checker = {
   name: "I03",
   atEnd: (scene) => [
-    ...[...scene.state.jobs.values()].flatMap(historyProblems),
+    ...[...scene.state.jobs.values()].flatMap((stored) => historyProblems(stored, scene)),
     ...scene.history.clients.flatMap((client) => promiseProblems(client, scene))
   ]
 }
 
-const historyProblems = ({ row, events }: StoredJob): ReadonlyArray<string> => {
+const historyProblems = ({ row, events }: StoredJob, { isStranded }: Scene): ReadonlyArray<string> => {
   const { id } = row.job
   const found: Array<string> = []
   for (const [at, event] of events.entries()) {
@@ -28,6 +28,7 @@ const historyProblems = ({ row, events }: StoredJob): ReadonlyArray<string> => {
       found.push(`${id}: attempt ${event.attempt} left one out`)
   }
   const ends = events.filter(({ to }) => isTerminal(to)).length
+  if (isStranded(row)) return found
   if (!isTerminal(row.state)) found.push(`${id}: is ${row.state} and has no end`)
   else if (ends !== 1) found.push(`${id}: ends ${ends} times`)
   if (events.at(-1)?.to !== row.state) found.push(`${id}: is ${row.state}, its history says ${events.at(-1)?.to}`)
@@ -36,7 +37,7 @@ const historyProblems = ({ row, events }: StoredJob): ReadonlyArray<string> => {
 
 const promiseProblems = (
   { accepted, cancelled, request, readers, faults }: ClientLog,
-  { state }: Scene
+  { state, isStranded }: Scene
 ): ReadonlyArray<string> => {
   const found: Array<string> = faults.map((fault) => `${accepted[0] ?? "a job"}: ${fault}`)
   const jobs = new Set(accepted)
@@ -46,6 +47,7 @@ const promiseProblems = (
   const first = accepted[0]
   if (first === undefined) return found
   const row = state.jobs.get(first)?.row
+  if (row !== undefined && isStranded(row)) return found
   if (cancelled && row?.state !== "cancelled") found.push(`${first} was cancelled and is ${row?.state}`)
   for (const reader of readers) {
     if (reader.row === null) found.push(`${first}: a reader was never told of the end`)

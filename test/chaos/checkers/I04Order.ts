@@ -11,6 +11,7 @@ export const makeI04 = (): Checker => {
   const confirmed = new Set<string>()
   return {
     name: "I04",
+    points: ["Transport.publish", "Outbox.sent", "Transport.ack", "Frame.Settled"],
     during: (call, scene) => {
       switch (call.point) {
         case "Transport.publish":

@@ -1,33 +1,72 @@
-/** I7: what an owner that was replaced or declared dead writes changes neither row nor trace. Records know no epoch; I6 compares them with the rows. */
+/**
+ * I7: what an owner that was replaced or declared dead writes changes neither row, nor trace, nor record; and a job is taken from an owner that lives only
+ * by a daemon that this owner sent it to, or that the job's node came back to.
+ */
 import type { Claim, Claimed, Finish, Guarded, Release } from "../../../src/layers/JobStore.ts"
+import type { Change } from "../../../src/layers/JobRecords.ts"
 import { isAlive } from "../../../src/layers/memory/MemoryState.ts"
 import type { TraceBatch } from "../../../src/layers/Traces.ts"
+import type { Target } from "../../../src/layers/Transport.ts"
+import type { Envelope } from "../../../src/schemas/Envelope.ts"
 import type { JobEvent } from "../../../src/schemas/JobEvent.ts"
 import type { DaemonId, JobId } from "../../../src/schemas/Ids.ts"
 import { isTerminal } from "../../../src/schemas/JobState.ts"
-import type { Checker, Scene } from "../support/History.ts"
+import type { AgentFrameOf, Call, Checker, Scene } from "../support/History.ts"
 
-export const I07: Checker = {
-  name: "I07",
-  during: (call, scene) => {
-    switch (call.point) {
-      case "JobStore.claim":
-        return onClaim(call.args[0] as Claim, call.result as Claimed, scene)
-      case "JobStore.release":
-      case "JobStore.finish":
-        return onGuarded(call.args[0] as Finish | Release, call.result as Guarded, scene)
-      case "Traces.append":
-        return call.result === true ? onAppend(call.daemon, call.args[0] as TraceBatch, scene) : null
-      default:
-        return null
-    }
+export const makeI07 = (): Checker => {
+  const invited = new Set<string>()
+  return { name: "I07", points: POINTS, during: (call, scene) => look(call, scene, invited) }
+}
+
+const POINTS = [
+  "JobStore.claim",
+  "JobStore.release",
+  "JobStore.finish",
+  "Traces.append",
+  "JobRecords.patch",
+  "Transport.publish",
+  "Frame.Holding"
+]
+
+const look = (call: Call, scene: Scene, invited: Set<string>): string | null => {
+  switch (call.point) {
+    case "Transport.publish":
+      return onPublish(call.args[0] as Target, call.args[1] as Envelope, invited)
+    case "Frame.Holding":
+      return onHolding(call, invited)
+    case "JobStore.claim":
+      return onClaim(call.args[0] as Claim, call.result as Claimed, scene, invited)
+    case "JobStore.release":
+    case "JobStore.finish":
+      return onGuarded(call.args[0] as Finish | Release, call.result as Guarded, scene)
+    case "Traces.append":
+      return call.result === true ? onAppend(call.daemon, call.args[0] as TraceBatch, scene) : null
+    case "JobRecords.patch":
+      return call.result === "done" ? onPatch(call.args[0] as Change, scene) : null
+    default:
+      return null
   }
+}
+
+const invitation = (jobId: string, to: string) => `${jobId} to ${to}`
+
+/** The owner sends a job to another daemon, or a node that came back says where its job is to go. */
+const onPublish = (target: Target, { message }: Envelope, invited: Set<string>): null => {
+  if (target._tag !== "Inbox") return null
+  if (message._tag === "TakeJob") invited.add(invitation(message.jobId, target.daemonId))
+  return null
+}
+
+/** Its node says at this daemon that it holds the job: from then on it may be taken here. */
+const onHolding = ({ daemon, args }: Call, invited: Set<string>): null => {
+  for (const { jobId } of (args[1] as AgentFrameOf<"Holding">).attempts) invited.add(invitation(jobId, daemon))
+  return null
 }
 
 /** The history as it stood before the event that this call wrote. */
 const before = ({ state }: Scene, jobId: JobId): JobEvent | undefined => state.jobs.get(jobId)?.events.at(-2)
 
-const onClaim = (asked: Claim, claimed: Claimed, scene: Scene) => {
+const onClaim = (asked: Claim, claimed: Claimed, scene: Scene, invited: ReadonlySet<string>) => {
   if (claimed._tag !== "Claimed") return null
   const { jobId, daemonId, epochSeen, from } = asked
   const last = before(scene, jobId)
@@ -36,8 +75,12 @@ const onClaim = (asked: Claim, claimed: Claimed, scene: Scene) => {
   if (last.epoch !== epochSeen) return `${daemonId} claimed ${jobId} at epoch ${last.epoch}, having seen ${epochSeen}`
   if (!isAlive(scene.state, daemonId)) return `${daemonId} claimed ${jobId} and is dead`
   const owner = last.to === "active" ? last.daemonId : null
-  const isTaken = owner !== null && owner !== daemonId && owner !== from && isAlive(scene.state, owner)
-  return isTaken ? `${daemonId} claimed ${jobId} from ${owner}, who lives` : null
+  const isTaken = owner !== null && owner !== daemonId && isAlive(scene.state, owner)
+  if (!isTaken) return null
+  if (owner !== from) return `${daemonId} claimed ${jobId} from ${owner}, who lives`
+  return invited.has(invitation(jobId, daemonId))
+    ? null
+    : `${daemonId} took ${jobId} from ${owner}, who lives and did not ask for it`
 }
 
 const onGuarded = (asked: Finish | Release, guarded: Guarded, scene: Scene) => {
@@ -58,4 +101,12 @@ const onAppend = (daemon: string, { jobId, epoch, events }: TraceBatch, { state 
   return stored.events.at(-1)?.daemonId === daemon
     ? null
     : `${jobId}: pieces of epoch ${epoch} were stored at epoch ${stored.row.epoch}`
+}
+
+/** A record follows its row: nothing of an epoch that the row has left behind. */
+const onPatch = ({ jobId, epoch }: Change, { records }: Scene) => {
+  const stored = records.records.get(jobId)
+  return stored !== undefined && epoch < stored.epoch
+    ? `${jobId}: a change of epoch ${epoch} took effect on a record of epoch ${stored.epoch}`
+    : null
 }

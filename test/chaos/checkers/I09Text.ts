@@ -8,9 +8,10 @@ export const I09: Checker = {
       ...scene.history.canaries.map(({ word }) => word),
       ...scene.history.clients.flatMap(({ expected }) => expected.map(beginning))
     ].filter((word) => word !== "")
+    if (words.length === 0) return []
+    const anyWord = new RegExp(words.map((word) => word.replaceAll(/[$()*+.?[\\\]^{|}]/g, "\\$&")).join("|"))
     return placesOf(scene).flatMap(([place, things]) => {
-      const text = jsonOf(things)
-      const found = words.find((word) => text.includes(word))
+      const found = anyWord.exec(textOf(things))?.[0]
       return found === undefined ? [] : [`"${found}" stands in ${place}`]
     })
   }
@@ -25,7 +26,7 @@ const beginning = (answer: string): string => {
 const placesOf = ({ state, records, history }: Scene): ReadonlyArray<readonly [string, unknown]> => [
   ["the rows of jobs", [...state.jobs.values()].map(({ row, events }) => [row, events])],
   ["the outbox", [...state.outbox.values()]],
-  ["messages", history.calls.filter(({ point }) => point === "Transport.publish").map(({ args }) => args)],
+  ["messages", history.published],
   ["the credit entries", [...state.accounts.values()].map(({ entries }) => entries)],
   ["the namespaces' logs", records.logs.map(({ entry }) => entry)],
   ["the daemons' logs", history.logs],
@@ -33,5 +34,19 @@ const placesOf = ({ state, records, history }: Scene): ReadonlyArray<readonly [s
   ["the sweepers", [...state.sweepers.values()]]
 ]
 
-const jsonOf = (things: unknown): string =>
-  JSON.stringify(things, (_, value: unknown) => (typeof value === "bigint" ? `${value}` : value))
+/** Every text in it, and every name of a field. */
+const textOf = (things: unknown): string => {
+  const texts: Array<string> = []
+  const visit = (thing: unknown): void => {
+    if (typeof thing === "string") texts.push(thing)
+    else if (Array.isArray(thing)) thing.forEach(visit)
+    else if (typeof thing === "object" && thing !== null) {
+      for (const [name, value] of Object.entries(thing)) {
+        texts.push(name)
+        visit(value)
+      }
+    }
+  }
+  visit(things)
+  return texts.join("\n")
+}

@@ -7,9 +7,10 @@ import type { Checker } from "../support/History.ts"
 
 export const I10: Checker = {
   name: "I10",
+  points: ["JobRecords.get", "Traces.read"],
   during: ({ point, args, result }, { state }) => {
     const scope = args[0] as Scope | undefined
-    if ((point !== "JobRecords.get" && point !== "Traces.read") || scope?._tag !== "Namespace") return null
+    if (scope?._tag !== "Namespace") return null
     const brought =
       point === "JobRecords.get"
         ? (result as JobRecord | null) !== null

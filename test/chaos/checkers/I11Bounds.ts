@@ -4,12 +4,13 @@ import type { Source } from "../../../src/layers/Transport.ts"
 import type { Checker, Scene } from "../support/History.ts"
 
 /** Looking at every mailbox at each call would be most of the work. */
-const LOOK_EVERY = 64
+const LOOK_EVERY = 24
 
 export const makeI11 = (): Checker => {
   let seen = 0
   return {
     name: "I11",
+    points: ["Transport.take", "Traces.append", "Daemons.beat"],
     during: ({ point, args, result }, scene) => {
       if (point === "Transport.take" && Number(result) > mayHold(args, scene))
         return `${result} deliveries are held, ${mayHold(args, scene)} may be`

@@ -1,38 +1,29 @@
-/** Every planted bug, and whether the repairing sweeps have to be off for it to show. */
+/** Every planted bug, and which sweeps have to be off for it to show. */
+import { BARE, type Sweep } from "../support/Modes.ts"
 import type { Plant } from "../support/Plant.ts"
+import * as Cluster from "./ClusterPlants.ts"
 import * as Road from "./RoadPlants.ts"
 import * as Stores from "./StorePlants.ts"
+import * as Upkeep from "./UpkeepPlants.ts"
 
 export interface Planted {
   readonly plant: Plant
-  readonly bare: boolean
+  readonly without: ReadonlyArray<Sweep>
   /** Where it showed last. */
   readonly from: number
 }
 
-const BARE: ReadonlySet<Plant> = new Set([
-  Road.ackOnError,
-  Stores.sentBeforeConfirm,
-  Stores.publishBesideCommit,
-  Stores.releaseWithoutMessage
+const WITHOUT: ReadonlyMap<Plant, ReadonlyArray<Sweep>> = new Map([
+  [Road.ackOnError, BARE],
+  [Stores.sentBeforeConfirm, BARE],
+  [Stores.publishBesideCommit, BARE],
+  [Stores.releaseWithoutMessage, BARE],
+  [Cluster.takenForGranted, BARE]
 ])
 
 /** For those that the first seeds do not show. */
-const FROM: ReadonlyMap<Plant, number> = new Map([
-  [Stores.noEpochInFinish, 79],
-  [Stores.noOwnerInClaim, 55],
-  [Stores.publishBesideCommit, 10],
-  [Stores.sentBeforeConfirm, 10],
-  [Stores.settleTwice, 12],
-  [Road.ackOnError, 14],
-  [Road.claimNotKept, 29],
-  [Road.lateTokenTwice, 22],
-  [Road.noTraceFence, 17],
-  [Road.prefetchIgnored, 14]
-])
+const FROM: ReadonlyMap<Plant, number> = new Map<Plant, number>([])
 
-export const PLANTED: ReadonlyArray<Planted> = [...Object.values(Stores), ...Object.values(Road)].map((plant) => ({
-  plant,
-  bare: BARE.has(plant),
-  from: FROM.get(plant) ?? 1
-}))
+export const PLANTED: ReadonlyArray<Planted> = [Stores, Road, Cluster, Upkeep]
+  .flatMap((plants): ReadonlyArray<Plant> => Object.values(plants))
+  .map((plant) => ({ plant, without: WITHOUT.get(plant) ?? [], from: FROM.get(plant) ?? 1 }))

@@ -51,7 +51,10 @@ export const prefetchIgnored: Plant = {
           })
         }
       })
-    return Context.add(stores, Transport, { ...transport, consume: (source) => consume(source, 1000) })
+    return Context.add(stores, Transport, {
+      ...transport,
+      consume: (source) => consume(source, 1000)
+    })
   }
 }
 
@@ -83,7 +86,10 @@ export const regionIgnored: Plant = {
     const candidates: typeof leases.candidates = (query) =>
       Effect.map(leases.candidates(query), (found) => {
         turn += 1
-        return { ...found, nodes: found.nodes.map((node) => ({ ...node, region: anywhere[turn % 2] ?? "eu" })) }
+        return {
+          ...found,
+          nodes: found.nodes.map((node) => ({ ...node, region: anywhere[turn % 2] ?? "eu" }))
+        }
       })
     return Context.add(stores, Leases, { ...leases, candidates })
   }
@@ -112,7 +118,10 @@ export const noTraceFence: Plant = {
     const traces = Context.get(stores, Traces)
     const append: typeof traces.append = (batch) =>
       Effect.suspend(() =>
-        traces.append({ ...batch, epoch: Math.max(batch.epoch, shared.records.traces.get(batch.jobId)?.epoch ?? 0) })
+        traces.append({
+          ...batch,
+          epoch: Math.max(batch.epoch, shared.records.traces.get(batch.jobId)?.epoch ?? 0)
+        })
       )
     return Context.add(stores, Traces, { ...traces, append })
   }
@@ -150,7 +159,10 @@ export const readsUnscoped: Plant = {
   stores: (stores) => {
     const records = Context.get(stores, JobRecords)
     const everything = { _tag: "Operator", by: "anybody" } as const
-    return Context.add(stores, JobRecords, { ...records, get: (_scope, jobId) => records.get(everything, jobId) })
+    return Context.add(stores, JobRecords, {
+      ...records,
+      get: (_scope, jobId) => records.get(everything, jobId)
+    })
   }
 }
 

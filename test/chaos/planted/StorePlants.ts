@@ -183,7 +183,10 @@ export const promptInRow: Plant = {
     const admit: Store["admit"] = (admission) =>
       Effect.suspend(() => {
         const input = shared.records.records.get(admission.job.id)?.record.input.request
-        return store.admit({ ...admission, job: { ...admission.job, clientTag: JSON.stringify(input ?? null) } })
+        return store.admit({
+          ...admission,
+          job: { ...admission.job, clientTag: JSON.stringify(input ?? null) }
+        })
       })
     return Context.add(stores, JobStore, { ...store, admit })
   }

@@ -8,7 +8,7 @@ import { MemoryAgent } from "../../support/MemoryAgent.ts"
 import type { Identity } from "../../../src/agent/Identity.ts"
 import { fromPrivateKey } from "../../../src/agent/Identity.ts"
 import type { DaemonFrame } from "../../../src/schemas/AgentFrame.ts"
-import type { Dice } from "./Dice.ts"
+import { Dice } from "./Dice.ts"
 import type { History } from "./History.ts"
 import type { AgentPlan, Character } from "./Plan.ts"
 import type { Process, Sim } from "./Sim.ts"
@@ -26,7 +26,16 @@ interface Manner {
   readonly lie: number
 }
 
-const GOOD: Manner = { pauseMs: [1, 30], cut: 0, restart: 0, fail: 0, stall: 0, reject: 0, mute: 0, lie: 0 }
+const GOOD: Manner = {
+  pauseMs: [1, 30],
+  cut: 0,
+  restart: 0,
+  fail: 0,
+  stall: 0,
+  reject: 0,
+  mute: 0,
+  lie: 0
+}
 const MANNERS: Readonly<Record<Character, Manner>> = {
   swift: { ...GOOD, pauseMs: [0, 5] },
   steady: { ...GOOD, pauseMs: [10, 60] },
@@ -37,6 +46,7 @@ const MANNERS: Readonly<Record<Character, Manner>> = {
 }
 
 export interface AgentHouse {
+  readonly number: number
   readonly sim: Sim
   readonly process: Process
   readonly dice: Dice
@@ -55,7 +65,7 @@ export class ChaosAgent extends MemoryAgent {
 
   constructor(house: AgentHouse, plan: AgentPlan) {
     super(clockOf(house), {
-      identity: identityOf(house.dice),
+      identity: identityOf(house.dice, house.number),
       profile: profileOf(plan),
       orders: (held) => this.obey(held)
     })
@@ -94,14 +104,14 @@ export class ChaosAgent extends MemoryAgent {
     this.cut(awayMs)
   }
 
+  /** Looks after its session: often while it has none. */
   private live(): void {
     const { sim, process, dice } = this.house
-    process.after(dice.between(20, 150), () => {
+    process.after(this.isConnected ? dice.between(100, 400) : dice.between(20, 150), () => {
       if (!this.isConnected && sim.now >= this.awayUntil) this.house.connect(this)
       if (this.isConnected && sim.now >= this.beatAt) {
-        const { heartbeatMs } = this.heard.findLast((frame) => frame._tag === "Registered") ?? { heartbeatMs: 1000 }
-        this.beatAt = sim.now + heartbeatMs
-        if (this.registrations > 0) this.beat()
+        this.beatAt = sim.now + HEARTBEAT_MS
+        this.beat()
       }
       this.live()
     })
@@ -112,6 +122,7 @@ export class ChaosAgent extends MemoryAgent {
     const manner = this.calm ? GOOD : MANNERS[this.plan.character]
     this.note("assigned", held.assign)
     sayNews(held)
+    if (this.house.number % 2 === 1) sayInPairs(held)
     if (dice.chance(manner.mute)) return
     process.after(dice.between(0, 60), () => {
       if (!this.keeps(held)) return
@@ -162,6 +173,9 @@ export class ChaosAgent extends MemoryAgent {
   }
 }
 
+/** As the settings of a run say. */
+export const HEARTBEAT_MS = 1000
+
 /** Vectors are numbered by their inputs: an agent makes them all again and sends only those that nobody has. */
 const sayNews = (held: Held): void => {
   const { endpoint, firstSeq } = held.assign
@@ -170,15 +184,49 @@ const sayNews = (held: Held): void => {
   Object.assign(held, { script: news.map((piece, at) => ({ ...piece, seq: firstSeq + at })) })
 }
 
+/**
+ * Every other agent says two words in one piece, as runtimes differ: whoever goes on from a position that he does not have says something else than was
+ * shown.
+ */
+const sayInPairs = (held: Held): void => {
+  if (held.assign.endpoint === "embeddings") return
+  const pairs: Array<Held["script"][number]> = []
+  for (const piece of held.script) {
+    const last = pairs.at(-1)
+    const joins = last !== undefined && last.choice === piece.choice && piece.finish === undefined
+    if (joins && last.text.trim().split(" ").length < 2)
+      pairs[pairs.length - 1] = { ...last, text: last.text + piece.text }
+    else pairs.push(piece)
+  }
+  const { firstSeq } = held.assign
+  Object.assign(held, { script: pairs.map((piece, at) => ({ ...piece, seq: firstSeq + at })) })
+}
+
 const clockOf = ({ sim }: AgentHouse) => ({ currentTimeMillisUnsafe: () => sim.now }) as never
 
-const identityOf = (dice: Dice): Identity => fromPrivateKey(Uint8Array.from([1, ...dice.bytes(31)]))
+/** Making a key takes longer than many an answer, so runs draw from the same few; each agent of a run from its own. */
+const KEYS_EACH = 16
+const identities = new Map<number, Identity>()
+
+const identityOf = (dice: Dice, agent: number): Identity => {
+  const number = agent * KEYS_EACH + dice.between(1, KEYS_EACH)
+  const known = identities.get(number)
+  if (known !== undefined) return known
+  const made = fromPrivateKey(Uint8Array.from([1, ...new Dice(number).bytes(31)]))
+  identities.set(number, made)
+  return made
+}
 
 const profileOf = ({ slots, region, canContinue }: AgentPlan) => ({
   slots,
   region,
   models: [
-    { name: "sim-small", endpoints: ["chat" as const, "completions" as const], canContinue, loaded: true },
+    {
+      name: "sim-small",
+      endpoints: ["chat" as const, "completions" as const],
+      canContinue,
+      loaded: true
+    },
     { name: "sim-embed", endpoints: ["embeddings" as const], canContinue: false, loaded: true }
   ]
 })

@@ -22,6 +22,8 @@ export interface ClientHouse {
   readonly dice: Dice
   /** Some daemon that takes calls; null when there is none. */
   readonly daemon: () => ChaosDaemon | null
+  /** It was refused because too much waits. */
+  readonly shed: () => void
 }
 
 /** Tries of one call; by then the faults are long over. */
@@ -95,6 +97,7 @@ export class ChaosClient {
     this.call(admit, (exit) => {
       if (exit !== "lost" && Exit.isSuccess(exit)) return this.onAccepted(exit.value)
       const failure = exit === "lost" ? null : failureOf(exit)
+      if (failure instanceof Refusal && failure.code === "overloaded") this.house.shed()
       if (failure instanceof Refusal && failure.code !== "model_unavailable" && failure.code !== "overloaded") {
         if (accepted.length > 0) faults.push(`refused as ${failure.code} what was accepted before`)
         refused.push(failure.code)

@@ -29,12 +29,13 @@ import * as MemoryTransport from "../../../src/layers/memory/MemoryTransport.ts"
 import { Namespaces } from "../../../src/layers/Namespaces.ts"
 import { NodeRegistry } from "../../../src/layers/NodeRegistry.ts"
 import { Outbox } from "../../../src/layers/Outbox.ts"
+import { Relay } from "../../../src/layers/Relay.ts"
 import { RecordRetention } from "../../../src/layers/RecordRetention.ts"
 import { SweeperStates } from "../../../src/layers/SweeperStates.ts"
 import { Traces } from "../../../src/layers/Traces.ts"
 import { Transport } from "../../../src/layers/Transport.ts"
 import * as Orchestrator from "../../../src/Orchestrator.ts"
-import { DaemonId } from "../../../src/schemas/Ids.ts"
+import { DaemonId, type JobId } from "../../../src/schemas/Ids.ts"
 import type { ChaosAgent } from "./ChaosAgent.ts"
 import { disturbed, type SocketHouse } from "./ChaosSocket.ts"
 import { guardAll, type DoorHouse } from "./Door.ts"
@@ -58,6 +59,7 @@ const CONTRACTS: Readonly<Record<string, Context.Key<never, object>>> = {
   Archive,
   LiveNodes,
   Leases,
+  Relay,
   Transport
 } as never
 
@@ -190,7 +192,11 @@ export class ChaosDaemon {
     const found: Array<{ what: string; depth: number; max: number }> = []
     const visit = (snapshots: Effect.Success<Registry["Service"]["tree"]>): void => {
       for (const { address, kind, mailboxDepth, children } of snapshots) {
-        found.push({ what: `mailbox of ${address}`, depth: mailboxDepth, max: MAILBOX_MAX[kind] ?? 100_000 })
+        found.push({
+          what: `mailbox of ${address}`,
+          depth: mailboxDepth,
+          max: MAILBOX_MAX[kind] ?? 100_000
+        })
         visit(children)
       }
     }
@@ -199,12 +205,14 @@ export class ChaosDaemon {
   }
 
   /** Jobs with an actor or a feed here. */
-  busy(): ReadonlyArray<string> {
+  busy(): ReadonlyArray<{ readonly jobId: JobId; readonly what: string }> {
     if (this.context === null) return []
     const registry = Context.get(this.context as never, Registry) as Registry["Service"]
     const feeds = Context.get(this.context as never, JobFeeds) as JobFeeds["Service"]
-    const actors = Effect.runSync(registry.list).flatMap(({ address }) => (address.startsWith("job/") ? [address] : []))
-    return [...actors, ...feeds.all().map(({ jobId }) => `feed of ${jobId}`)]
+    const actors = Effect.runSync(registry.list).flatMap(({ address }) =>
+      address.startsWith("job/") ? [{ jobId: address.slice("job/".length) as JobId, what: address }] : []
+    )
+    return [...actors, ...feeds.all().map(({ jobId }) => ({ jobId, what: `feed of ${jobId}` }))]
   }
 }
 

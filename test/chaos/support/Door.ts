@@ -14,18 +14,28 @@ export class Crossings {
   readonly counts = new Map<string, number>()
   /** `point kind` for each fault that came to pass. */
   readonly hit: Array<string> = []
-  private readonly planned = new Map<string, PointFault>()
+  private readonly planned = new Map<string, Array<PointFault>>()
   enabled = true
 
   constructor(faults: ReadonlyArray<PointFault>) {
-    for (const fault of faults) this.planned.set(`${fault.point} ${fault.nth}`, fault)
+    this.plan(faults)
+  }
+
+  /** From here on these, counted anew. */
+  plan(faults: ReadonlyArray<PointFault>): void {
+    this.enabled = true
+    this.counts.clear()
+    this.planned.clear()
+    for (const { point } of faults) this.planned.set(point, [])
+    for (const fault of faults) this.planned.get(fault.point)?.push(fault)
   }
 
   cross(point: string): PointFault | undefined {
-    if (!this.enabled) return undefined
+    const planned = this.planned.get(point)
+    if (!this.enabled || planned === undefined) return undefined
     const count = (this.counts.get(point) ?? 0) + 1
     this.counts.set(point, count)
-    const fault = this.planned.get(`${point} ${count}`)
+    const fault = planned.find(({ nth }) => nth === count)
     if (fault !== undefined) this.hit.push(`${point} ${fault.kind}`)
     return fault
   }
@@ -45,14 +55,9 @@ export interface DoorHouse {
 
 type Call = Effect.Effect<unknown, unknown, never>
 
-const TOO_LATE: ReadonlySet<FaultKind> = new Set(["late", "freezeBefore", "slowBefore"])
-
 /** What is done with a call that a fault was planned for. */
-const suffer = (house: DoorHouse, point: string, { kind, ms, nth }: PointFault, call: Call): Call => {
+const suffer = (house: DoorHouse, point: string, { kind, ms }: PointFault, call: Call): Call => {
   const { process } = house
-  // The contract of records knows no epoch, so it cannot tell a write that comes too late: here, none does.
-  if (point === "JobRecords.patch" && TOO_LATE.has(kind))
-    return suffer(house, point, { point, nth, kind: "fail", ms }, call)
   const outage = Effect.suspend(() => Effect.fail(outageAt(point, "by plan")))
   const crash = Effect.suspend(() => {
     house.crash(`${point} ${kind}`)
@@ -138,7 +143,12 @@ const guardDelivery = (house: DoorHouse, delivery: Delivery): Delivery => {
   const settle = (point: string, effect: Effect.Effect<void>) =>
     pass(house, point, [delivery.envelope], () => effect) as Effect.Effect<void>
   const { envelope, redelivered, ack, nack } = delivery
-  return { envelope, redelivered, ack: settle("Transport.ack", ack), nack: settle("Transport.nack", nack) }
+  return {
+    envelope,
+    redelivered,
+    ack: settle("Transport.ack", ack),
+    nack: settle("Transport.nack", nack)
+  }
 }
 
 export const guardAll = (

@@ -61,7 +61,8 @@ export interface Canary {
 }
 
 export class History {
-  readonly calls: Array<Call> = []
+  /** What was given to the broker. */
+  readonly published: Array<unknown> = []
   readonly attempts: Array<AttemptLog> = []
   readonly clients: Array<ClientLog> = []
   readonly canaries: Array<Canary> = []
@@ -69,6 +70,10 @@ export class History {
   /** What was read under a foreign namespace and should not have been. */
   readonly leaks: Array<string> = []
   readonly crashes: Array<string> = []
+  /** Each job as it had to be kept when the upkeep began, as an archive says it. */
+  readonly kept = new Map<JobId, string>()
+  /** Those of them that are past their retention. */
+  readonly aged = new Set<JobId>()
 }
 
 /** What checkers are shown while the run goes on. */
@@ -86,8 +91,17 @@ export interface Scene {
   readonly isGentle: () => boolean
   /** Pieces that were served while no store took them may be lost with their daemon. */
   readonly mayForget: () => boolean
+  /** In this world nobody will take the job over from an owner that is gone. */
+  readonly isStranded: (row: JobRow) => boolean
+  /** In this world nobody closes a record whose writer died, or lets go of an old job. */
+  readonly leavesRecordsOpen: boolean
+  readonly keepsForEver: boolean
   /** Mailboxes and feeds of every living daemon. */
-  readonly depths: () => ReadonlyArray<{ readonly what: string; readonly depth: number; readonly max: number }>
+  readonly depths: () => ReadonlyArray<{
+    readonly what: string
+    readonly depth: number
+    readonly max: number
+  }>
 }
 
 export type DaemonFrameOf<Tag extends DaemonFrame["_tag"]> = Extract<DaemonFrame, { _tag: Tag }>
@@ -96,6 +110,8 @@ export type AgentFrameOf<Tag extends AgentFrame["_tag"]> = Extract<AgentFrame, {
 /** A rule of its own: it sees each call as it took effect, then everything at the end. What it returns is a violation. */
 export interface Checker {
   readonly name: string
+  /** Calls of these points only; all of them when it does not say. */
+  readonly points?: ReadonlyArray<string>
   readonly during?: (call: Call, scene: Scene) => string | null
   readonly atEnd?: (scene: Scene) => ReadonlyArray<string>
 }

@@ -3,7 +3,8 @@
  * faults there are at all and how many, so that some runs are quiet but for one blow and others are a storm.
  */
 import { Dice } from "./Dice.ts"
-import { POINTS, ROAD, type FaultKind } from "./Points.ts"
+import { leavesLost, type Sweep } from "./Modes.ts"
+import { POINTS, ROAD, UPKEEP, type FaultKind } from "./Points.ts"
 
 export interface PointFault {
   readonly point: string
@@ -66,19 +67,38 @@ export interface JobPlan {
   readonly secondReader: { readonly afterMs: number; readonly from: number } | null
 }
 
+/** What retention is put through when the work is done. */
+export interface UpkeepPlan {
+  /** One finished job in so many stays young. */
+  readonly old: number
+  /** A segment rots before it is read back. */
+  readonly rots: boolean
+  /** The first prune gets no further than half of the jobs, or than the traces of all. */
+  readonly tears: "jobs" | "traces" | null
+  readonly points: ReadonlyArray<PointFault>
+  readonly timed: ReadonlyArray<TimedFault>
+}
+
 export interface Plan {
   readonly seed: number
-  readonly bare: boolean
+  /** Sweeps that are off. */
+  readonly without: ReadonlyArray<Sweep>
   readonly daemons: number
+  /** Messages of a lane, and crashes of a job, that are too many. */
+  readonly laneMax: number
+  readonly crashesMax: number
   readonly prefetch: number
   readonly graceMs: number
   readonly agents: ReadonlyArray<AgentPlan>
   readonly jobs: ReadonlyArray<JobPlan>
   readonly points: ReadonlyArray<PointFault>
   readonly timed: ReadonlyArray<TimedFault>
+  readonly upkeep: UpkeepPlan | null
 }
 
-/** Faults come within this span. */
+/** Jobs come, and faults by the clock, within these spans; a run that is busy longer has this long before it is healed. */
+const WORK_MS = 4500
+const FAULTS_MS = 8000
 export const SPAN_MS = 14_000
 export const REGIONS = ["eu", "us"]
 
@@ -102,7 +122,7 @@ const TIMED: ReadonlyArray<TimedKind> = [
 /** With the repair of lost messages off, nobody brings back what a broker forgot. */
 const NEEDS_REPAIR: ReadonlySet<TimedKind> = new Set(["brokerWipe"])
 
-export const planOf = (seed: number, bare: boolean): Plan => {
+export const planOf = (seed: number, without: ReadonlyArray<Sweep> = []): Plan => {
   const dice = new Dice(seed)
   const config = dice.stream("config")
   const faults = dice.stream("faults")
@@ -110,14 +130,17 @@ export const planOf = (seed: number, bare: boolean): Plan => {
   const extra = extraFaults(dice.stream("extra"), single)
   return {
     seed,
-    bare,
-    daemons: Math.max(config.pick([1, 1, 1, 2, 2, 3]), extra.daemonsMin),
+    without,
+    daemons: Math.max(config.pick([1, 1, 2, 2, 3]), extra.daemonsMin),
     prefetch: config.pick([1, 2, 4, 16]),
     graceMs: config.pick([300, 1000, 3000]),
+    laneMax: config.pick([100_000, 100_000, 100_000, 2]),
+    crashesMax: config.pick([25, 25, 25, 1]),
     agents: agentsOf(dice.stream("agents")),
     jobs: jobsOf(dice.stream("work")),
     points: [...pointFaults(faults, single ? 1 : faults.between(0, faults.pick([2, 5, 12]))), ...extra.points],
-    timed: [...timedFaults(faults, single ? 0 : faults.between(0, faults.pick([0, 1, 3, 6])), bare), ...extra.timed]
+    timed: [...timedFaults(faults, single ? 0 : faults.between(0, faults.pick([0, 1, 3, 6])), without), ...extra.timed],
+    upkeep: dice.stream("keep").chance(0.3) ? upkeepOf(dice.stream("upkeep")) : null
   }
 }
 
@@ -134,11 +157,11 @@ const agentsOf = (dice: Dice): ReadonlyArray<AgentPlan> => {
 }
 
 const jobsOf = (dice: Dice): ReadonlyArray<JobPlan> =>
-  Array.from({ length: dice.between(8, 24) }, () => {
+  Array.from({ length: dice.between(10, 16) }, () => {
     const kind = dice.pick<JobPlan["kind"]>(["chat", "chat", "chat", "completions", "embeddings"])
     const keyed = dice.chance(0.5)
     return {
-      atMs: dice.between(0, 8000),
+      atMs: dice.between(0, WORK_MS),
       namespace: dice.between(0, 1),
       mode: dice.pick<JobPlan["mode"]>(["stream", "stream", "sync", "polling"]),
       kind,
@@ -186,7 +209,7 @@ const extraFaults = (dice: Dice, single: boolean) => {
       ]
     : []
   const drain = (): TimedFault => ({
-    atMs: dice.between(500, 9000),
+    atMs: dice.between(500, 6000),
     kind: "drain",
     ms: 0,
     which: dice.between(0, 100)
@@ -197,15 +220,52 @@ const extraFaults = (dice: Dice, single: boolean) => {
 const delayOf = (dice: Dice, kind: FaultKind): number =>
   kind.startsWith("freeze") ? dice.pick([500, 3000, 9000, 12_000, 16_000]) : dice.pick([1, 20, 200, 1500, 4000, 9000])
 
-const timedFaults = (dice: Dice, count: number, bare: boolean): ReadonlyArray<TimedFault> => {
+const timedFaults = (dice: Dice, count: number, without: ReadonlyArray<Sweep>): ReadonlyArray<TimedFault> => {
   const kinds = dice.some(
-    TIMED.filter((kind) => !(bare && NEEDS_REPAIR.has(kind))),
+    TIMED.filter((kind) => !(leavesLost(without) && NEEDS_REPAIR.has(kind))),
     0.4
   )
   return Array.from({ length: count }, () => ({
-    atMs: dice.between(0, SPAN_MS),
+    atMs: dice.between(0, FAULTS_MS),
     kind: dice.pick(kinds),
     ms: dice.pick([200, 1000, 4000, 12_000]),
     which: dice.between(0, 100)
   }))
+}
+
+const KEEPING: ReadonlyArray<TimedKind> = [
+  "crash",
+  "crash",
+  "freeze",
+  "cutConsumers",
+  "recordsOut",
+  "storeOut",
+  "brokerOut"
+]
+
+/** A leader that hangs and loses its lead meanwhile is the case that sweepers are fenced for. */
+const upkeepOf = (dice: Dice): UpkeepPlan => {
+  const points = Array.from({ length: dice.between(0, 3) }, () => {
+    const point = dice.pick(UPKEEP)
+    const kind = dice.pick(POINTS[point]?.kinds ?? [])
+    return {
+      point,
+      nth: dice.between(1, 3),
+      kind,
+      ms: kind.startsWith("freeze") ? 2500 : dice.pick([1, 200, 1500])
+    }
+  })
+  const timed = Array.from({ length: dice.between(0, 2) }, () => ({
+    atMs: dice.between(0, 3000),
+    kind: dice.pick(KEEPING),
+    ms: dice.pick([200, 1000, 2500]),
+    which: dice.between(0, 100)
+  }))
+  return {
+    old: dice.pick([2, 3, 1000]),
+    rots: dice.chance(0.2),
+    tears: dice.pick([null, null, null, "jobs", "traces"]),
+    points,
+    timed
+  }
 }

@@ -33,6 +33,8 @@ const CRASHES = ["crashBefore", "crashAfter", "freezeBefore", "freezeAfter"] as 
 const CALL: ReadonlyArray<FaultKind> = ["fail", "loseReply", "slowBefore", "slowAfter", ...CRASHES]
 const WRITE: ReadonlyArray<FaultKind> = [...CALL, "repeat", "late"]
 const DELIVERY: ReadonlyArray<FaultKind> = ["slowBefore", "slowAfter", ...CRASHES]
+/** What is told once and in order, and is lost or not. */
+const SENT: ReadonlyArray<FaultKind> = ["fail", "loseReply", "slowBefore", "repeat", ...CRASHES]
 const TO_AGENT: ReadonlyArray<FaultKind> = ["cut", "slowBefore", "crashBefore", "crashAfter"]
 const FROM_AGENT: ReadonlyArray<FaultKind> = [
   "cut",
@@ -106,9 +108,27 @@ export const POINTS: Readonly<Record<string, Point>> = {
   "JobSurvey.orphans": at(CALL, 15),
   "JobSurvey.waiting": at(CALL, 3),
   "JobSurvey.lanes": at(CALL, 15),
+  "JobRecords.unfinished": at(CALL, 2),
+  "Relay.send": at(SENT, 20),
   "SweeperStates.lead": at(WRITE, 5),
-  "SweeperStates.save": at(WRITE, 10)
+  "SweeperStates.save": at(WRITE, 10),
+  "RecordRetention.mark": at(WRITE, 1),
+  "RecordRetention.read": at(CALL, 1),
+  "Archive.write": at(WRITE, 1),
+  "Archive.verify": at(CALL, 1),
+  "RecordRetention.prune": at(WRITE, 1)
 }
+
+/** What retention crosses. */
+export const UPKEEP: ReadonlyArray<string> = [
+  "RecordRetention.mark",
+  "RecordRetention.read",
+  "Archive.write",
+  "Archive.verify",
+  "RecordRetention.prune",
+  "SweeperStates.lead",
+  "SweeperStates.save"
+]
 
 /** Points that the brief of the road names: each of them must be disturbed before and after it happened. */
 export const ROAD: ReadonlyArray<string> = [

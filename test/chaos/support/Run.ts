@@ -2,35 +2,29 @@
  * One seeded run: a small cluster in memory, its agents and clients, the faults of its plan; then everything is healed, and it goes on until
  * nothing is left to do. The same seed gives the same run, to the last step.
  */
-import { Context, Effect, Exit, Layer, Logger, Scope } from "effect"
-import { CreditLedger } from "../../../src/layers/CreditLedger.ts"
-import * as MemoryBroker from "../../../src/layers/memory/MemoryBroker.ts"
-import * as MemoryLive from "../../../src/layers/memory/MemoryLive.ts"
-import * as MemoryRecords from "../../../src/layers/memory/MemoryRecords.ts"
-import * as MemoryRelay from "../../../src/layers/memory/MemoryRelay.ts"
-import * as MemoryState from "../../../src/layers/memory/MemoryState.ts"
-import { Namespaces } from "../../../src/layers/Namespaces.ts"
-import { Settings } from "../../../src/layers/Settings.ts"
-import { KeyId, NamespaceId } from "../../../src/schemas/Ids.ts"
+import { Context, Effect, Exit, Logger, Scope } from "effect"
 import type { JobId } from "../../../src/schemas/Ids.ts"
-import { isTerminal } from "../../../src/schemas/JobState.ts"
 import type { Caller } from "../../../src/schemas/Namespace.ts"
-import { aNamespace, credits } from "../../support/factories.ts"
-import { withoutRepair } from "./Bare.ts"
 import { briefly } from "./Brief.ts"
 import { ChaosAgent } from "./ChaosAgent.ts"
 import { ChaosClient } from "./ChaosClient.ts"
-import { ChaosDaemon, storesOver, type Shared } from "./ChaosDaemon.ts"
+import { ChaosDaemon, type Shared } from "./ChaosDaemon.ts"
+import { Coverage, type Mark } from "./Coverage.ts"
 import { Dice } from "./Dice.ts"
 import { Crossings } from "./Door.ts"
 import { History, type Call, type Checker, type Scene } from "./History.ts"
+import * as Modes from "./Modes.ts"
 import { onTimed } from "./Nemesis.ts"
 import { SPAN_MS, type Plan } from "./Plan.ts"
 import { NO_PLANT, type Plant } from "./Plant.ts"
+import { hasOpenRecords, leftOver, mayBeQuiet } from "./Quiet.ts"
+import { sceneOf } from "./Scene.ts"
 import { Process, Sim } from "./Sim.ts"
 import { spyOn } from "./Spy.ts"
-import { tapTransport } from "./Tap.ts"
+import { tapTransport, type Standing } from "./Tap.ts"
+import { keepUp, tearing } from "./Upkeep.ts"
 import { makeRequest } from "./Work.ts"
+import { makeWorld, type World } from "./World.ts"
 
 export interface Violation {
   readonly checker: string
@@ -39,10 +33,13 @@ export interface Violation {
 }
 
 export interface Report {
-  readonly plan: Plan
+  readonly seed: number
+  /** Of everything that happened: the same for the same seed, wherever it runs. */
+  readonly hash: string
   readonly violations: ReadonlyArray<Violation>
   /** `point kind` of each fault that came to pass. */
   readonly hit: ReadonlyArray<string>
+  readonly marks: ReadonlyMap<Mark, number>
   readonly states: Readonly<Record<string, number>>
   readonly steps: number
   readonly virtualMs: number
@@ -53,9 +50,12 @@ export interface Report {
 const WARM_UP_MS = 1500
 /** Within which everything must be over once it is healed. */
 const HEALING_MS = 240_000
-/** Until a record whose writer died is looked after. */
-const REPAIR_MS = 11 * 60_000
-const CREDITS = [10_000_000, 700]
+/** Older than any record in the hands of its writer. */
+const OLD_MS = 11 * 60_000
+/** Within which the repair of records comes by. */
+const REPAIR_MS = 40_000
+/** What is still on its way to somebody then has had its time. */
+const LAST_MS = 300
 
 export interface RunOptions {
   readonly checkers: ReadonlyArray<Checker>
@@ -70,24 +70,27 @@ export class Run {
   readonly outside: Process
   readonly history = new History()
   readonly crossings: Crossings
+  readonly coverage = new Coverage()
   readonly daemons: Array<ChaosDaemon> = []
   readonly agents: Array<ChaosAgent> = []
   readonly clients: Array<ChaosClient> = []
   /** Contracts that are out, by the times until which they are. */
   readonly out = new Map<string, number>()
-  readonly callers: Array<Caller> = []
-  healed = false
+  /** How the next prune breaks off. */
+  tears: "jobs" | "traces" | null = null
+  /** Effects that come late, and are not there yet. */
+  underWay = 0
   private readonly options: RunOptions
   private readonly dice: Dice
   private readonly violations: Array<Violation> = []
-  private readonly scope = Scope.makeUnsafe()
   private readonly outstanding = new Map<JobId, number>()
+  private readonly standing: Standing = new Map()
+  private readonly watching: ReadonlyMap<string, ReadonlyArray<Checker>>
   private born = 0
-  /** Effects that come late, and are not there yet. */
-  private underWay = 0
   /** Daemons that are no more. */
   private ends = 0
-  private sharedStores: Shared | null = null
+  private world: World | null = null
+  readonly scene: Scene
 
   constructor(plan: Plan, options: RunOptions) {
     this.plan = plan
@@ -96,31 +99,25 @@ export class Run {
     this.sim = new Sim(this.dice.stream("sched"), Date.UTC(2026, 0, 1))
     this.outside = this.sim.process("harness")
     this.crossings = new Crossings(plan.points)
+    this.watching = byPoint(options.checkers)
+    this.scene = sceneOf(this, this.outstanding, () => this.ends > 0)
   }
 
   get shared(): Shared {
-    if (this.sharedStores === null) throw new Error("the world is not there yet")
-    return this.sharedStores
+    return this.built.shared
+  }
+
+  get callers(): ReadonlyArray<Caller> {
+    return this.built.callers
+  }
+
+  private get built(): World {
+    if (this.world === null) throw new Error("the world is not there yet")
+    return this.world
   }
 
   get atMs(): number {
     return this.sim.now - this.sim.startedAt
-  }
-
-  get scene(): Scene {
-    const { history, shared, outstanding, sim, crossings, plan } = this
-    return {
-      history,
-      state: shared.state,
-      records: shared.records,
-      live: shared.live,
-      now: () => sim.now,
-      outstanding: (jobId) => outstanding.get(jobId) ?? 0,
-      mayForget: () => this.ends > 0 && crossings.hit.some((fault) => FORGETFUL.some((part) => fault.startsWith(part))),
-      prefetch: plan.prefetch,
-      isGentle: () => isGentle(history.crashes, crossings.hit),
-      depths: () => this.daemons.flatMap((daemon) => daemon.depths())
-    }
   }
 
   trace(what: string): void {
@@ -138,31 +135,65 @@ export class Run {
   }
 
   async perform(): Promise<Report> {
+    const { plan, sim, outside } = this
     await this.setUp()
-    for (let at = 0; at < this.plan.daemons; at++) this.spawn()
-    await this.sim.run(WARM_UP_MS, () => false)
-    for (const fault of this.plan.timed) this.outside.after(fault.atMs, () => onTimed(this, fault))
+    for (let at = 0; at < plan.daemons; at++) this.spawn()
+    await sim.run(WARM_UP_MS, () => false)
+    for (const fault of plan.timed) outside.after(fault.atMs, () => onTimed(this, fault))
     this.putToWork()
-    await this.sim.run(SPAN_MS, () => false)
+    const lastFaultAt = sim.now + Math.max(0, ...plan.timed.map(({ atMs }) => atMs))
+    const isSpent = () => sim.now > lastFaultAt && !this.daemons.some(({ process }) => process.isFrozen)
+    await sim.run(SPAN_MS, () => isSpent() && mayBeQuiet(this))
     this.heal()
-    const quiet = await this.sim.run(HEALING_MS, () => this.isQuiet())
-    if (!quiet) this.violate("I03", `after healing there is no end: ${this.leftOver().join("; ")}`)
-    if (quiet && this.hasOpenRecords()) await this.sim.run(REPAIR_MS, () => !this.hasOpenRecords())
-    await this.sim.run(3000, () => false)
-    for (const { name, atEnd } of this.options.checkers) {
-      for (const what of atEnd?.(this.scene) ?? []) this.violate(name, what)
-    }
+    const quiet = await sim.run(HEALING_MS, () => mayBeQuiet(this))
+    if (!quiet) this.violate("I03", `after healing there is no end: ${leftOver(this).join("; ")}`)
+    if (quiet && hasOpenRecords(this)) await this.repair()
+    await sim.run(LAST_MS, () => false)
+    if (quiet && plan.upkeep !== null) await this.judgeAndKeepUp()
+    else this.judge(() => true)
     return this.report()
   }
 
+  /** What the upkeep lets go of is judged before it. */
+  private async judgeAndKeepUp(): Promise<void> {
+    const { upkeep } = this.plan
+    this.judge(({ name }) => name !== "I08")
+    if (upkeep !== null) await keepUp(this, upkeep)
+    this.judge(({ name }) => name === "I08")
+  }
+
+  private judge(which: (checker: Checker) => boolean): void {
+    for (const checker of this.options.checkers) {
+      if (!which(checker)) continue
+      for (const what of checker.atEnd?.(this.scene) ?? []) this.violate(checker.name, what)
+    }
+  }
+
+  /** Records whose writer died are looked after when they are old: so they are made. */
+  private async repair(): Promise<void> {
+    for (const stored of this.shared.records.records.values()) {
+      const { record } = stored
+      if (record.completeness === "open") stored.record = { ...record, createdAt: record.createdAt - OLD_MS }
+    }
+    await this.sim.run(REPAIR_MS, () => !hasOpenRecords(this))
+  }
+
   private report(): Report {
+    const { plan, violations, crossings, coverage, sim, history } = this
     const states: Record<string, number> = {}
-    for (const { row } of this.shared.state.jobs.values()) states[row.state] = (states[row.state] ?? 0) + 1
-    const { plan, violations, crossings, sim, history } = this
+    for (const { row } of this.shared.state.jobs.values()) {
+      states[row.state] = (states[row.state] ?? 0) + 1
+      sim.hash.value(row)
+    }
+    for (const { log } of this.clients) {
+      if (log.refused.includes("insufficient_credits")) coverage.mark("admission: out of credits")
+    }
     return {
-      plan,
+      seed: plan.seed,
+      hash: sim.hash.toString(),
       violations,
       hit: crossings.hit,
+      marks: coverage.counts,
       states,
       steps: sim.steps,
       virtualMs: this.atMs,
@@ -171,42 +202,16 @@ export class Run {
   }
 
   private setUp(): Promise<unknown> {
-    const setting = Effect.gen({ self: this }, function* () {
-      const shared: Shared = {
-        state: MemoryState.make({ soleOwner: false }),
-        records: MemoryRecords.make(),
-        live: yield* Scope.provide(MemoryLive.make(), this.scope),
-        broker: yield* MemoryBroker.make(),
-        relay: MemoryRelay.make()
-      }
-      this.sharedStores = shared
-      const stores = yield* Layer.buildWithMemoMap(storesOver(shared, "setup"), Layer.makeMemoMapUnsafe(), this.scope)
-      const settings = Context.get(stores, Settings)
-      const { settings: before } = yield* settings.current
-      yield* settings.publish({
-        settings: { ...before, ...rulesOf(this.plan) },
-        by: "test",
-        reason: "test",
-        at: this.sim.now
-      })
-      for (const [at, amount] of CREDITS.entries()) {
-        const id = NamespaceId.make(`ns_chaos${at}`)
-        const namespace = yield* Context.get(stores, Namespaces).create(aNamespace({ id, name: `chaos ${at}` }))
-        const grant = { namespaceId: id, amount: credits(amount), reference: "first", at: this.sim.now }
-        yield* Context.get(stores, CreditLedger).grant(grant)
-        this.callers.push({ namespace, keyId: KeyId.make(`key_chaos${at}`) })
-      }
-    })
-    let done = false
-    this.outside.fork(setting, Context.empty() as never, (exit) => {
+    const { plan, sim, outside } = this
+    outside.fork(makeWorld(plan, Scope.makeUnsafe(), sim.now), Context.empty() as never, (exit) => {
       if (Exit.isFailure(exit)) throw new Error(`the world was not made: ${String(exit.cause)}`)
-      done = true
+      this.world = exit.value
     })
-    return this.sim.run(1000, () => done)
+    return sim.run(1000, () => this.world !== null)
   }
 
   spawn(): void {
-    const { plan, outside, shared, crossings, sim } = this
+    const { plan, outside, shared, crossings, sim, standing } = this
     const plant = this.options.plant ?? NO_PLANT
     const id = `daemon_sim${++this.born}`
     const process = sim.process(id, [this.logger(id)])
@@ -225,13 +230,7 @@ export class Run {
         this.history.crashes.push(`${id} ${why}`)
         daemon.crash("crashed")
       },
-      later: (ms: number, effect: Effect.Effect<unknown, unknown>) => {
-        this.underWay += 1
-        outside.after(ms, () => {
-          this.underWay -= 1
-          outside.fork(Effect.exit(effect), Context.empty())
-        })
-      }
+      later: (ms: number, effect: Effect.Effect<unknown, unknown>) => this.later(ms, effect)
     }
     const daemon = new ChaosDaemon(
       {
@@ -241,9 +240,10 @@ export class Run {
         door,
         prefetch: plan.prefetch,
         plant: (stores) => {
-          const tapped = tapTransport(stores, wrote)
-          const bare = plan.bare ? withoutRepair(tapped) : tapped
-          return plant.stores?.(bare, { shared, after: (ms, task) => void outside.after(ms, task) }) ?? bare
+          const tapped = tearing(tapTransport(stores, { daemon: id, wrote, standing }), this)
+          const left = Modes.without(tapped, plan.without)
+          const after = (ms: number, task: () => void) => void outside.after(ms, task)
+          return plant.stores?.(left, { shared, after }) ?? left
         },
         plantTree: (tree) => plant.tree?.(tree) ?? tree,
         ended: (ended, how) => this.onEnded(ended, how)
@@ -254,29 +254,45 @@ export class Run {
     this.daemons.push(daemon)
   }
 
-  private onEnded(daemon: ChaosDaemon, how: string): void {
+  private later(ms: number, effect: Effect.Effect<unknown, unknown>): void {
+    this.underWay += 1
+    this.outside.after(ms, () => {
+      this.underWay -= 1
+      this.outside.fork(Effect.exit(effect), Context.empty())
+    })
+  }
+
+  private onEnded(daemon: ChaosDaemon, how: "crashed" | "left" | "fenced"): void {
     this.trace(`${daemon.id} ${how}`)
+    this.coverage.mark(`daemon: ${how}`)
     this.ends += 1
     this.daemons.splice(this.daemons.indexOf(daemon), 1)
     this.outside.after(this.dice.pick([50, 500, 2500]), () => this.spawn())
   }
 
   private onCall(call: Call): void {
-    const { history } = this
-    history.calls.push(call)
+    const { history, scene, options, sim } = this
+    const { point, daemon, args, result } = call
+    sim.hash.name(point)
+    sim.hash.name(daemon)
+    sim.hash.value(args[0])
+    sim.hash.value(result)
+    if (point === "Transport.publish") history.published.push(args[1])
     this.count(call)
-    if (this.options.trace !== undefined) {
+    if (options.trace !== undefined) {
       const line = briefly(call)
       if (line !== null) this.trace(line)
     }
-    for (const { name, during } of this.options.checkers) {
-      const what = during?.(call, this.scene) ?? null
+    this.coverage.see(call, scene)
+    for (const { name, during } of this.watching.get(point) ?? this.watching.get("") ?? []) {
+      const what = during?.(call, scene) ?? null
       if (what !== null) this.violate(name, what)
     }
   }
 
   /** Messages of jobs that the broker has. */
   private count({ point, args, result }: Call): void {
+    if (!point.startsWith("Transport.")) return
     const jobId = queuedIn(point === "Transport.publish" ? args[1] : args[0])
     if (jobId === null) return
     const before = this.outstanding.get(jobId) ?? 0
@@ -293,27 +309,34 @@ export class Run {
   }
 
   private putToWork(): void {
-    const { plan, dice, sim, outside } = this
-    for (const [at, agentPlan] of plan.agents.entries()) {
-      const process = sim.process(`agent ${at}`)
+    const { plan, dice, sim, outside, history } = this
+    for (const [number, agentPlan] of plan.agents.entries()) {
+      const process = sim.process(`agent ${number}`)
+      const connect = (agent: ChaosAgent) => this.connect(agent)
       const house = {
+        number,
         sim,
         process,
-        dice: dice.stream(`agent ${at}`),
-        history: this.history,
-        connect: (agent: ChaosAgent) => this.connect(agent)
+        dice: dice.stream(`agent ${number}`),
+        history,
+        connect
       }
       this.agents.push(new ChaosAgent(house, agentPlan))
     }
     for (const [at, job] of plan.jobs.entries()) {
       const caller = this.callers[job.namespace] as Caller
       const made = makeRequest(job, at)
-      this.history.canaries.push({ namespaceId: caller.namespace.id, word: made.canary })
-      const house = { process: outside, dice: dice.stream(`client ${at}`), daemon: () => this.someDaemon() }
+      history.canaries.push({ namespaceId: caller.namespace.id, word: made.canary })
+      const house = {
+        process: outside,
+        dice: dice.stream(`client ${at}`),
+        daemon: () => this.someDaemon(),
+        shed: () => this.coverage.mark("admission: shed")
+      }
       // Agents need a moment to pass their tests.
       const client = new ChaosClient(house, { ...job, atMs: job.atMs + 600 }, caller, made.request)
       this.clients.push(client)
-      this.history.clients.push(client.log)
+      history.clients.push(client.log)
     }
     spyOn(this)
   }
@@ -330,9 +353,9 @@ export class Run {
     return up.length === 0 ? null : this.dice.pick(up)
   }
 
-  private heal(): void {
+  /** No fault from now on, and what was out, wrong or still is well. */
+  heal(): void {
     this.trace("healed")
-    this.healed = true
     this.crossings.enabled = false
     this.out.clear()
     for (const agent of this.agents) agent.calm = true
@@ -342,51 +365,19 @@ export class Run {
     }
     this.outside.fork(Effect.andThen(this.shared.broker.outage(false), this.shared.live.outage(false)), Context.empty())
   }
-
-  private isQuiet(): boolean {
-    return this.leftOver().length === 0
-  }
-
-  private leftOver(): ReadonlyArray<string> {
-    const { state } = this.shared
-    const left: Array<string> = []
-    const open = [...state.jobs.values()].filter(({ row }) => !isTerminal(row.state))
-    for (const { row } of open) left.push(`${row.job.id} is ${row.state}`)
-    if (this.clients.some((client) => !client.isDone)) left.push("a client waits")
-    if (this.underWay > 0) left.push("something comes late")
-    if (left.length > 0) return left
-    if (state.outbox.size > 0) left.push(`${state.outbox.size} messages are unsent`)
-    for (const agent of this.agents) for (const key of agent.held.keys()) left.push(`${agent.nodeId} holds ${key}`)
-    for (const daemon of this.daemons) left.push(...daemon.busy().map((what) => `${daemon.id} has ${what}`))
-    if (!this.daemons.some((daemon) => daemon.isUp)) left.push("no daemon is up")
-    return left
-  }
-
-  private hasOpenRecords(): boolean {
-    return [...this.shared.records.records.values()].some(({ record }) => record.completeness === "open")
-  }
 }
 
-const rulesOf = ({ graceMs }: Plan) => ({
-  graceMs,
-  acceptMs: 1500,
-  idleMs: 3000,
-  executionMs: 15_000,
-  backoffMs: 100,
-  backoffMaxMs: 2000,
-  heartbeatMs: 1000,
-  presenceMs: 3500,
-  cooldownMs: 2000,
-  cooldownMaxMs: 5000
-})
-
-const FORGETFUL = ["clock tracesOut", "clock recordsOut", "Traces."]
-const HARSH = ["Leases.", "clock freeze", "clock drain", "clock live", "clock everything", "freeze", "late"]
-
-const isGentle = (crashes: ReadonlyArray<string>, hit: ReadonlyArray<string>) =>
-  crashes.length === 0 && !hit.some((fault) => HARSH.some((harsh) => fault.includes(harsh)))
+/** Under "" those that see every call. */
+const byPoint = (checkers: ReadonlyArray<Checker>): ReadonlyMap<string, ReadonlyArray<Checker>> => {
+  const points = new Set(checkers.flatMap((checker) => checker.points ?? []))
+  const of = (point: string) =>
+    checkers.filter(({ during, points }) => during !== undefined && (points?.includes(point) ?? true))
+  return new Map(["", ...points].map((point) => [point, of(point)]))
+}
 
 const queuedIn = (envelope: unknown): JobId | null => {
-  const { message } = (envelope ?? {}) as { readonly message?: { readonly _tag: string; readonly jobId: JobId } }
+  const { message } = (envelope ?? {}) as {
+    readonly message?: { readonly _tag: string; readonly jobId: JobId }
+  }
   return message?._tag === "JobQueued" ? message.jobId : null
 }

@@ -18,6 +18,7 @@ import {
 import { Clock as ClockTag } from "effect/Clock"
 import { Scheduler as SchedulerTag } from "effect/Scheduler"
 import type { Dice } from "./Dice.ts"
+import { EventHash } from "./EventHash.ts"
 
 type Task = () => void
 
@@ -40,9 +41,11 @@ export class Sim {
   now: number
   /** Tasks run so far. */
   steps = 0
+  readonly hash = new EventHash()
   readonly startedAt: number
   private readonly dice: Dice
-  private readonly processes = new Set<Process>()
+  private readonly processes: Array<Process> = []
+  private readonly ready: Array<Process> = []
   private readonly heap: Array<Timer> = []
   private orders = 0
   private spins = 0
@@ -55,16 +58,23 @@ export class Sim {
 
   process(name: string, loggers: ReadonlyArray<Logger.Logger<unknown, unknown>> = []): Process {
     const process = new Process(this, name, this.dice.stream(name), loggers)
-    this.processes.add(process)
+    this.processes.push(process)
     return process
   }
 
   forget(process: Process): void {
-    this.processes.delete(process)
+    const at = this.processes.indexOf(process)
+    if (at >= 0) this.processes.splice(at, 1)
   }
 
   timer(process: Process, ms: number, fire: Task): Timer {
-    const timer = { at: Math.ceil(this.now + Math.max(0, ms)), order: ++this.orders, process, fire, cancelled: false }
+    const timer = {
+      at: Math.ceil(this.now + Math.max(0, ms)),
+      order: ++this.orders,
+      process,
+      fire,
+      cancelled: false
+    }
     push(this.heap, timer)
     return timer
   }
@@ -82,6 +92,7 @@ export class Sim {
       }
       if (next.at > this.now) this.spins = 0
       this.now = Math.max(this.now, next.at)
+      this.hash.add(this.now - this.startedAt)
       while (this.heap[0] !== undefined && this.heap[0].at <= this.now) {
         const timer = pop(this.heap)
         if (!timer.cancelled) timer.process.enqueue(timer.fire)
@@ -92,14 +103,19 @@ export class Sim {
   /** Everybody does what there is to do at this instant. */
   private async rest(): Promise<void> {
     for (let idle = 0; idle < SETTLE;) {
-      const ready = [...this.processes].filter((process) => process.isReady)
+      const { ready } = this
+      ready.length = 0
+      for (const process of this.processes) if (process.isReady) ready.push(process)
       if (ready.length === 0) {
         idle += 1
         await Promise.resolve()
         continue
       }
       idle = 0
-      const ran = this.dice.pick(ready).turn(this.dice.between(1, TURN_MAX))
+      const process = this.dice.pick(ready)
+      const ran = process.turn(this.dice.between(1, TURN_MAX))
+      this.hash.name(process.name)
+      this.hash.add(ran)
       this.steps += ran
       this.spins += ran
       if (this.spins > SPIN_MAX) throw new Error("the simulation spins: no time passes")
@@ -118,6 +134,8 @@ export class Process {
   private readonly sim: Sim
   private frozen = false
   private tasks: Array<Task> = []
+  /** Of these tasks. */
+  private done = 0
   private thawed: Array<Task> = []
 
   constructor(sim: Sim, name: string, dice: Dice, loggers: ReadonlyArray<Logger.Logger<unknown, unknown>>) {
@@ -128,7 +146,7 @@ export class Process {
   }
 
   get isReady(): boolean {
-    return !this.dead && !this.frozen && this.tasks.length > 0
+    return !this.dead && !this.frozen && this.tasks.length > this.done
   }
 
   get isFrozen(): boolean {
@@ -141,7 +159,11 @@ export class Process {
 
   turn(max: number): number {
     let ran = 0
-    for (; ran < max && this.isReady; ran++) this.tasks.shift()?.()
+    for (; ran < max && this.isReady; ran++) this.tasks[this.done++]?.()
+    if (this.done >= this.tasks.length) {
+      this.tasks = []
+      this.done = 0
+    }
     return ran
   }
 
@@ -159,6 +181,7 @@ export class Process {
   kill(): void {
     this.dead = true
     this.tasks = []
+    this.done = 0
     this.thawed = []
     this.sim.forget(this)
   }

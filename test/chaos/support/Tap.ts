@@ -9,7 +9,26 @@ import type { Stores } from "./ChaosDaemon.ts"
 
 export type Wrote = (point: string, args: ReadonlyArray<unknown>, result: unknown) => void
 
-export const tapTransport = (stores: Stores, wrote: Wrote): Stores => {
+/** Who holds a candidacy of a sweeper, by sweeper and daemon; shared by all daemons of a run. */
+export type Standing = Map<string, Map<string, () => boolean>>
+
+export interface TapHouse {
+  readonly daemon: string
+  readonly wrote: Wrote
+  readonly standing: Standing
+}
+
+const stand = ({ daemon, wrote, standing }: TapHouse, name: string, holds: () => boolean): void => {
+  const known = standing.get(name) ?? new Map<string, () => boolean>()
+  standing.set(name, known.set(daemon, holds))
+  const holding = [...known].flatMap(([who, holdsNow]) => (holdsNow() ? [who] : []))
+  wrote("Transport.lead", [name], holding)
+}
+
+const isOpen = (delivery: Delivery) => (delivery as { readonly open?: boolean }).open === true
+
+export const tapTransport = (stores: Stores, house: TapHouse): Stores => {
+  const { wrote } = house
   const transport = Context.get(stores, Transport)
   const publish = (target: Target, envelope: Envelope) =>
     // A confirm that fails is no proof that the broker does not have it.
@@ -26,14 +45,21 @@ export const tapTransport = (stores: Stores, wrote: Wrote): Stores => {
         })
       })
     const { envelope, redelivered } = held
-    return { envelope, redelivered, ack: settle("Transport.ack", held.ack), nack: settle("Transport.nack", held.nack) }
+    return {
+      envelope,
+      redelivered,
+      ack: settle("Transport.ack", held.ack),
+      nack: settle("Transport.nack", held.nack)
+    }
   }
   const consume: Transport["Service"]["consume"] = (source, prefetch) =>
     Effect.map(transport.consume(source, prefetch), ({ take }): Consumer => {
       let held: ReadonlyArray<Delivery> = []
       const taken = (deliveries: ReadonlyArray<Delivery>) => {
-        held = [...held, ...deliveries].filter((one) => (one as { readonly open?: boolean }).open === true)
-        wrote("Transport.take", [source, prefetch], held.length)
+        held = [...held, ...deliveries].filter(isOpen)
+        const again = deliveries.filter(({ redelivered }) => redelivered).length
+        wrote("Transport.take", [source, prefetch, again], held.length)
+        if (source._tag === "Sweeper") stand(house, source.name, () => held.some(isOpen))
         return deliveries.map(tap)
       }
       return { take: Effect.map(take, taken) }

@@ -12,7 +12,10 @@ export const makeRequest = (plan: JobPlan, at: number): { readonly request: JobR
       ? { model, messages: [{ role: "user", content: `say ${canary}` }], max_tokens: tokens, ...n }
       : kind === "completions"
         ? { model, prompt: `begin ${canary}`, max_tokens: tokens, ...n }
-        : { model, input: Array.from({ length: choices }, (_, input) => `text ${input} ${canary}`) }
+        : {
+            model,
+            input: Array.from({ length: choices }, (_, input) => `text ${input} ${canary}`)
+          }
   const request: JobRequest = {
     endpoint: kind,
     mode: plan.mode,
