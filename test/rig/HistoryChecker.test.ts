@@ -1,3 +1,4 @@
+/** A hand-made bad history for every invariant: it is flagged by its own rule and by no other. */
 import { assert, describe, it } from "@effect/vitest"
 import { asHistory, bodyOf, CANARIES, goodHistory, opOf, type Spoilable } from "./goodHistory.ts"
 import { judge, RULES } from "./HistoryChecker.ts"

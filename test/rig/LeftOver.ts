@@ -20,12 +20,16 @@ const LEASE_MS = 135_000
 /** Empty as soon as everything is quiet; what was left when the patience was over. */
 export const waitUntilQuiet = async (options: QuietOptions): Promise<ReadonlyArray<string>> => {
   const from = Date.now()
+  // The last time that nothing but leases was left: one slow answer after it is no finding.
+  let calmAt = from
   for (;;) {
     const left = await leftOver(options).catch((cause: unknown) => [
       cause instanceof Error ? cause.message : String(cause)
     ])
-    const patienceMs = left.every((what) => what.endsWith(LEASED)) ? LEASE_MS : options.patienceMs
-    if (left.length === 0 || Date.now() - from > patienceMs) return left
+    const now = Date.now()
+    if (left.every((what) => what.endsWith(LEASED))) calmAt = now
+    const isOver = now - from > LEASE_MS || now - calmAt > options.patienceMs
+    if (left.length === 0 || isOver) return left
     await scheduler.wait(LOOK_EVERY_MS)
   }
 }

@@ -1,3 +1,4 @@
+/** Figures, verdicts and the table of a run, from hand-made logs. */
 import { assert, describe, it } from "@effect/vitest"
 import { goodHistory } from "./goodHistory.ts"
 import { type FaultLine, opsOf } from "./History.ts"

@@ -1,3 +1,4 @@
+/** Every statement of the sampler against a store that breaks its promise, in SQLite with all guards taken off. */
 import { assert, describe, it } from "@effect/vitest"
 import { DatabaseSync } from "node:sqlite"
 import { APPEND_ONLY, stateSchema } from "../../src/layers/sqlite/StateSchema.ts"

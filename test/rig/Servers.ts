@@ -4,7 +4,9 @@
  */
 import { spawn } from "node:child_process"
 import { existsSync } from "node:fs"
+import { connect } from "node:net"
 import { join } from "node:path"
+import { scheduler } from "node:timers/promises"
 
 export type ServerName = "postgres" | "rabbitmq" | "redis" | "mongodb" | "documents" | "toxiproxy"
 
@@ -81,6 +83,31 @@ export const openServers = async (): Promise<Servers> => {
     urls,
     act: async (action, name) => {
       await call(script, [action, name])
+      if (action !== "start") return
+      // A server that was killed a moment ago may still have been taken for alive.
+      for (let tries = 0; tries < STARTS_MAX && !(await answers(urls, name)); tries++) {
+        await scheduler.wait(AGAIN_AFTER_MS)
+        await call(script, [action, name])
+      }
     }
   }
+}
+
+const STARTS_MAX = 10
+const AGAIN_AFTER_MS = 500
+
+/** Whether somebody listens; true for a server that has no address of its own. */
+const answers = (urls: ServerUrls, name: ServerName): Promise<boolean> => {
+  const url = name === "documents" ? null : urls[name]
+  if (url === null) return Promise.resolve(true)
+  const { hostname, port } = new URL(url)
+  return new Promise((resolve) => {
+    const socket = connect(Number(port), hostname)
+    const end = (is: boolean) => {
+      socket.destroy()
+      resolve(is)
+    }
+    socket.once("connect", () => end(true))
+    socket.once("error", () => end(false))
+  })
 }

@@ -1,3 +1,4 @@
+/** What a seed settles before a run, for every scenario. */
 import { assert, describe, it } from "@effect/vitest"
 import { SCENARIOS } from "./Scenarios.ts"
 import { makeTimeline, type TimelineOptions } from "./Timeline.ts"

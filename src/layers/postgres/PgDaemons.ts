@@ -46,9 +46,8 @@ const LOCKED = `EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND obj
 /** When a row was last heard of, exactly. */
 const HEARD = "(extract(epoch FROM heard_at) * 1000000)::bigint"
 
-/** Whose lock this client keeps is there, also while the lock is on its way back. */
-const SUSPECTS = `SELECT id, ${HEARD} AS heard FROM daemon
-  WHERE state = 'live' AND ${SETTLED} AND id <> ALL ($2::text[]) AND NOT ${LOCKED}`
+const UNLOCKED = `SELECT id, ${HEARD} AS heard FROM daemon
+  WHERE state = 'live' AND ${SETTLED} AND NOT ${LOCKED}`
 
 /** Conditions on the row itself, so that they are looked at again when a heartbeat, or another daemon that buries, was faster. */
 const BURY = `UPDATE daemon SET state = 'dead' WHERE state = 'live' AND ${SETTLED} AND id IS DISTINCT FROM $6::text AND (
@@ -78,15 +77,14 @@ const daemonOf = (stored: StoredDaemon): DaemonRow => ({
 const bury = Effect.fnUntraced(function* (
   { query }: PgClient["Service"],
   { lookAgainMs, silentMs, settledMs }: Patience,
-  held: ReadonlyArray<DaemonId>,
+  isHeld: (id: DaemonId) => boolean,
   before: number,
   judge: DaemonId | null
 ) {
   const silence = silentMs === null ? null : Math.max(silentMs, (yield* Clock.currentTimeMillis) - before)
-  const suspects = yield* query<{ id: DaemonId; heard: bigint }>(during("bury"), SUSPECTS, [
-    whole(settledMs),
-    texts(held)
-  ])
+  const unlocked = yield* query<{ id: DaemonId; heard: bigint }>(during("bury"), UNLOCKED, [whole(settledMs)])
+  // Whose lock this client keeps is there, also while the lock is on its way back.
+  const suspects = unlocked.filter(({ id }) => !isHeld(id))
   // No event tells that a lock did not come back.
   if (suspects.length > 0) yield* Effect.sleep(lookAgainMs)
   const rows = yield* query<{ id: DaemonId }>(during("bury"), BURY, [
@@ -113,7 +111,7 @@ export const layerWith = (patience: Patience): Layer.Layer<Daemons, never, PgCli
           Effect.andThen(locks.hold(id), Effect.asVoid(query(during("join"), JOIN, [text(id), whole(at)]))),
         beat: (id, at) => Effect.map(query(during("beat"), BEAT, [text(id), whole(at)]), (rows) => rows.length > 0),
         leave: (id, at) => Effect.andThen(query(during("leave"), LEAVE, [text(id), whole(at)]), locks.free(id)),
-        bury: (before, judge) => Effect.suspend(() => bury(client, patience, locks.held(), before, judge ?? null)),
+        bury: (before, judge) => bury(client, patience, locks.isHeld, before, judge ?? null),
         list: Effect.map(
           query<StoredDaemon>(
             during("list"),

@@ -113,8 +113,10 @@ const changing = (
     const [stored] = yield* run<StoredNode>(`${SELECT} WHERE node.id = $2`, [whole(now), text(nodeId)])
     return stored === undefined ? null : nodeOf(stored)
   })
-  return Effect.flatMap(transaction(during(method), body), (row) =>
-    row === null ? Effect.fail(refuse("not_found", "There is no such node.")) : Effect.succeed(row)
+  return Effect.filterOrFail(
+    transaction(during(method), body),
+    (row): row is NodeRow => row !== null,
+    () => refuse("not_found", "There is no such node.")
   )
 }
 

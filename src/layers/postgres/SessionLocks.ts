@@ -25,8 +25,8 @@ export interface SessionLocks {
   readonly hold: (id: DaemonId) => Effect.Effect<void, Outage>
   /** Does not wait for it. */
   readonly free: (id: DaemonId) => Effect.Effect<void>
-  /** Ids whose locks are ours, or are about to be again. */
-  readonly held: () => ReadonlyArray<DaemonId>
+  /** Whether this lock is ours, or is about to be again. */
+  readonly isHeld: (id: DaemonId) => boolean
 }
 
 /** The key of an id's lock, as an expression over `$1`. */
@@ -66,7 +66,7 @@ class Locks implements SessionLocks {
     this.config = config
   }
 
-  readonly held = (): ReadonlyArray<DaemonId> => [...this.wanted.keys()]
+  readonly isHeld = (id: DaemonId): boolean => this.wanted.has(id)
 
   readonly hold = (id: DaemonId): Effect.Effect<void, Outage> =>
     Effect.suspend(() => {
@@ -83,7 +83,10 @@ class Locks implements SessionLocks {
 
   readonly free = (id: DaemonId): Effect.Effect<void> =>
     Effect.suspend(() => {
+      const taken = this.wanted.get(id)
       this.wanted.delete(id)
+      // Whoever still waits for it waits no more.
+      if (taken !== undefined) Deferred.doneUnsafe(taken, Effect.void)
       return this.changed.open
     })
 

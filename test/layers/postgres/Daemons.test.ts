@@ -40,7 +40,7 @@ withPostgres("who lives, on PostgreSQL", () => {
     return {
       id,
       beat: () => Effect.runPromise(daemons.beat(id, freshTime())),
-      leave: () => Effect.runPromise(daemons.leave(id, freshTime())),
+      leave: (other: DaemonId = id) => Effect.runPromise(daemons.leave(other, freshTime())),
       bury: (before: number = never, judge?: DaemonId) => Effect.runPromise(daemons.bury(before, judge)),
       join: (other: DaemonId) => Effect.runPromise(daemons.join(other, freshTime())),
       die: () => Effect.runPromise(Scope.close(scope, Exit.void))
@@ -139,6 +139,16 @@ withPostgres("who lives, on PostgreSQL", () => {
       await leaving.leave()
       await isUnlocked(leaving.id)
       assert.deepStrictEqual(await other.bury(), [])
+    })
+
+    it("waits no more for its lock when it leaves meanwhile", async () => {
+      const daemon = await aDaemon()
+      const other = aDaemonId()
+      const before = await holding(options.schema, `SELECT pg_advisory_xact_lock(${keyOf(other)})`)
+      const joined = daemon.join(other)
+      await daemon.leave(other)
+      await joined
+      await before.end()
     })
 
     it("may join again at once after it left, and stays as it is", async () => {
