@@ -30,7 +30,13 @@ const rooms = {
   "^src/cli/": ["^src/schemas/", "^src/cli/"],
   "^src/Backends\\.ts$": ["^src/layers/"],
   "^src/Servers\\.ts$": ["^src/(Backends|DaemonOptions)\\.ts$"],
-  "^src/doctor\\.ts$": ["^src/(Backends|DaemonOptions|Servers)\\.ts$", doors],
+  // Examines the back ends that a daemon would use, and uses none.
+  "^src/Doctor\\.ts$": [
+    "^src/schemas/",
+    "^src/DaemonOptions\\.ts$",
+    "^src/layers/Diagnosis\\.ts$",
+    "^src/layers/[^/]+/[A-Z][A-Za-z0-9]*Diagnosis\\.ts$"
+  ],
   "^src/Telemetry\\.ts$": [doors],
   "^src/DaemonOptions\\.ts$": ["^src/schemas/"],
   "^src/Bootstrap\\.ts$": ["^src/schemas/", doors],
@@ -50,10 +56,10 @@ const packages = {
   "node_modules/effect/dist/(http|http-api)/": "^src/((http|agent|cli)/|Telemetry\\.ts$)",
   "node_modules/aws4fetch/": "^src/layers/s3/",
   "node_modules/@noble/": "^src/(agent/|layers/Signatures\\.ts$)",
-  "node_modules/@effect/platform-node/": "^src/((main|doctor)\\.ts$|http/|agent/|cli/)"
+  "node_modules/@effect/platform-node/": "^src/(main\\.ts$|http/|agent/|cli/)"
 }
 
-const ENTRIES = "^src/(main|doctor|cli/main|agent/main)\\.ts$"
+const ENTRIES = "^src/(main|Doctor|cli/main|agent/main)\\.ts$"
 
 // oxlint-disable-next-line import/no-default-export -- the tool wants it so
 export default {

@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url"
 
 const NODE_MAJOR_MIN = 24
 const root = join(dirname(fileURLToPath(import.meta.url)), "..")
-const ENTRIES = { daemon: "src/main.ts", node: "src/agent/main.ts", doctor: "src/doctor.ts" }
+const ENTRIES = { daemon: "src/main.ts", node: "src/agent/main.ts", doctor: "src/Doctor.ts" }
 
 const [command, ...rest] = process.argv.slice(2)
 const entry = join(root, ENTRIES[command] ?? "src/cli/main.ts")

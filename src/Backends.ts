@@ -1,9 +1,7 @@
 /** The one table of back ends: which one serves which contract in which profile. Nothing else enters the rooms behind the doors. */
 import { join } from "node:path"
-import type * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Redacted from "effect/Redacted"
-import type { Finding } from "./layers/Diagnosis.ts"
 import * as FileArchive from "./layers/files/FileArchive.ts"
 import { MemoryBroker } from "./layers/memory/MemoryBroker.ts"
 import * as MemoryArchive from "./layers/memory/MemoryArchive.ts"
@@ -20,12 +18,6 @@ import * as PgState from "./layers/postgres/PgState.ts"
 import * as RabbitTransport from "./layers/rabbitmq/RabbitTransport.ts"
 import * as RedisLive from "./layers/redis/RedisLive.ts"
 import * as S3Archive from "./layers/s3/S3Archive.ts"
-import * as FolderDiagnosis from "./layers/files/FolderDiagnosis.ts"
-import * as MongoDiagnosis from "./layers/mongodb/MongoDiagnosis.ts"
-import * as PgDiagnosis from "./layers/postgres/PgDiagnosis.ts"
-import * as RabbitDiagnosis from "./layers/rabbitmq/RabbitDiagnosis.ts"
-import * as RedisDiagnosis from "./layers/redis/RedisDiagnosis.ts"
-import * as S3Diagnosis from "./layers/s3/S3Diagnosis.ts"
 import * as SqliteClient from "./layers/sqlite/SqliteClient.ts"
 import * as SqliteRecords from "./layers/sqlite/SqliteRecords.ts"
 import * as SqliteState from "./layers/sqlite/SqliteState.ts"
@@ -80,17 +72,3 @@ export const cluster = (servers: Servers, dataFolder: string) => {
       : S3Archive.layer({ ...s3, prefix: installation })
   )
 }
-
-/** What stands in the way on each server, one look a server. */
-export const diagnoseServers = (servers: Servers): ReadonlyArray<Effect.Effect<ReadonlyArray<Finding>>> => {
-  const { postgresUrl, mongodbUrl, redisUrl, rabbitmqUrl, installation, s3 } = servers
-  return [
-    PgDiagnosis.diagnose(postgresUrl, installation),
-    MongoDiagnosis.diagnose(mongodbUrl, installation),
-    RedisDiagnosis.diagnose(redisUrl, installation),
-    RabbitDiagnosis.diagnose(rabbitmqUrl, installation),
-    ...(s3 === null ? [] : [S3Diagnosis.diagnose({ ...s3, prefix: installation })])
-  ]
-}
-
-export const diagnoseFolder = FolderDiagnosis.diagnose

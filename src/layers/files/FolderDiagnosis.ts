@@ -1,42 +1,88 @@
-/** Whether the data folder can be written, by nobody else be read, and has room. */
-import { mkdtempSync, rmSync, statfsSync, statSync, writeFileSync } from "node:fs"
-import { dirname, join } from "node:path"
+/** Examines a folder that daemons write to: who may look into it, whether it can be written, what room its disk has. Leaves it, and its absence, as it was. */
+import { randomUUID } from "node:crypto"
+import { open, rm, stat, statfs } from "node:fs/promises"
+import { dirname, join, resolve } from "node:path"
 import * as Effect from "effect/Effect"
-import { failure, type Finding, judgeRoom, looked, ok, Unanswered, warning } from "../Diagnosis.ts"
+import { ask, bad, examined, type Finding, good, room, type Verdict, warning } from "../Diagnosis.ts"
 
-const SUBJECT = "data folder"
-
-export const diagnose = (folder: string): Effect.Effect<ReadonlyArray<Finding>> =>
-  looked(
-    SUBJECT,
-    "Check --data (RESULTITY_DATA): the folder, or the one it will be made in, has to be there and be this user's.",
-    Effect.try({ try: () => look(folder), catch: (cause) => new Unanswered({ cause }) })
-  )
-
-const look = (folder: string): ReadonlyArray<Finding> => {
-  const mode = modeOf(folder)
-  const where = mode === null ? dirname(join(folder, ".")) : folder
-  const { bavail, blocks, bsize } = statfsSync(where)
-  return [
-    mode === null
-      ? ok(SUBJECT, `${folder} is not there yet; the daemon makes it`)
-      : (mode & 0o077) === 0
-        ? ok(SUBJECT, `${folder} is this user's alone`)
-        : warning(SUBJECT, `others of this machine may look into ${folder}`, `chmod 700 ${folder}`),
-    writable(where),
-    judgeRoom(SUBJECT, bavail * bsize, blocks * bsize)
-  ]
+export interface FolderDiagnosisOptions {
+  readonly folder: string
 }
 
-const modeOf = (folder: string): number | null => statSync(folder, { throwIfNoEntry: false })?.mode ?? null
+const SERVER = "data folder"
 
-const writable = (folder: string): Finding => {
-  try {
-    const probe = mkdtempSync(join(folder, ".doctor-"))
-    writeFileSync(join(probe, "probe"), "")
-    rmSync(probe, { recursive: true })
-    return ok(SUBJECT, `${folder} can be written`)
-  } catch (cause) {
-    return failure(SUBJECT, `${folder} cannot be written: ${String(cause)}`, `chown it to the user of the daemon.`)
+interface Place {
+  readonly folder: string
+  /** The folder itself, or the nearest one on the way to it that is there. */
+  readonly nearest: string
+  readonly mode: number
+}
+
+const CHECK_FOLDER = "Check --data (RESULTITY_DATA): the folder, or the one that it will be made in, has to be there."
+
+export const diagnose = ({ folder }: FolderDiagnosisOptions): Effect.Effect<ReadonlyArray<Finding>> =>
+  examined(SERVER, { todo: CHECK_FOLDER, open: ask(() => find(resolve(folder))) }, (place) => [
+    { what: "folder", todo: CHECK_FOLDER, verdict: Effect.sync(() => isThere(place)) },
+    { what: "writable", todo: CHECK_FOLDER, verdict: writable(place) },
+    { what: "disk", todo: CHECK_FOLDER, verdict: disk(place) }
+  ])
+
+const isMissing = (cause: unknown): boolean => cause instanceof Error && "code" in cause && cause.code === "ENOENT"
+
+const find = async (folder: string): Promise<Place> => {
+  for (let nearest = folder; ; nearest = dirname(nearest)) {
+    try {
+      const found = await stat(nearest)
+      if (!found.isDirectory()) throw new Error(`${nearest} is no folder`)
+      return { folder, nearest, mode: found.mode }
+    } catch (cause) {
+      if (!isMissing(cause) || dirname(nearest) === nearest) throw cause
+    }
   }
 }
+
+const isThere = ({ folder, nearest, mode }: Place): Verdict => {
+  if (folder !== nearest) return good(`${folder} is not there yet; the daemon makes it`)
+  return (mode & 0o077) === 0
+    ? good(`${folder}, for its owner alone`)
+    : warning(
+        `${folder} may be looked into by other users of this machine (mode ${(mode & 0o777).toString(8)})`,
+        `chmod 700 ${folder}: it holds keys of nodes and texts of customers.`
+      )
+}
+
+/** As a daemon would, to the disk. */
+const writable = ({ nearest }: Place) =>
+  ask(async () => {
+    const path = join(nearest, `.doctor-${randomUUID()}`)
+    const handle = await open(path, "wx", 0o600)
+    try {
+      await handle.writeFile("probe")
+      await handle.sync()
+    } finally {
+      await handle.close()
+      await rm(path, { force: true })
+    }
+    return good("a file comes and goes")
+  }).pipe(
+    Effect.catch(({ message }) =>
+      Effect.succeed(
+        bad(
+          `${nearest} cannot be written: ${message}`,
+          `Give it to the user that runs the daemon: chown USER ${nearest}.`
+        )
+      )
+    )
+  )
+
+const INODES_MIN = 0.05
+
+const disk = ({ nearest }: Place) =>
+  ask(async (): Promise<ReadonlyArray<Verdict>> => {
+    const { bavail, blocks, bsize, ffree, files } = await statfs(nearest)
+    const few = files > 0 && ffree / files < INODES_MIN
+    return [
+      room(bavail * bsize, blocks * bsize),
+      ...(few ? [warning(`${ffree} of ${files} inodes are free`, "Delete small files that nobody needs.")] : [])
+    ]
+  })

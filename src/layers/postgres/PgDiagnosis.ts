@@ -1,118 +1,251 @@
-/** What stands in the way of a daemon on this PostgreSQL: asked with the daemon's own role, and nothing is changed. */
-import * as Driver from "@effect/sql-pg/PgClient"
+/**
+ * Examines a PostgreSQL server as a daemon would meet it: with its role, its settings of a connection and its schema. Reads what the server says of itself
+ * and changes nothing; the one lock that it takes ends before the check does. What cannot be seen from a connection, it does not guess.
+ */
+import * as PgConnection from "@effect/sql-pg/PgConnection"
+import { randomInt } from "node:crypto"
 import * as Effect from "effect/Effect"
-import * as Reactivity from "effect/reactivity/Reactivity"
 import type * as Redacted from "effect/Redacted"
-import type { SqlClient } from "effect/sql/SqlClient"
-import { clockOf, failure, type Finding, judgeVersion, looked, ok, warning } from "../Diagnosis.ts"
+import {
+  bad,
+  type Check,
+  clock,
+  examined,
+  type Finding,
+  good,
+  speed,
+  unanswered,
+  type Verdict,
+  warning
+} from "../Diagnosis.ts"
 import { quoted } from "./Migrations.ts"
 import { migrations } from "./migrations/index.ts"
+import { type Ask, connections, durability, oldTransactions, sizes } from "./PgServerChecks.ts"
+import { text } from "./PgValues.ts"
 
-const SUBJECT = "PostgreSQL"
-const VERSION_MIN = 18
-/** Connections of one daemon's pool and locks. */
-const CONNECTIONS = 13
-
-interface Told {
-  readonly version: string
-  readonly standby: boolean
-  readonly room: number
-  readonly most: number
-  readonly fsync: string
-  readonly commit: string
-  readonly may_create: boolean
-  readonly there: boolean
-  readonly may_use: boolean
-  readonly size: string
+export interface PgDiagnosisOptions {
+  readonly url: Redacted.Redacted
+  readonly schema: string
 }
 
-const ASK = `SELECT current_setting('server_version') AS version, pg_is_in_recovery() AS standby,
-  current_setting('max_connections')::int AS most,
-  (current_setting('max_connections')::int - (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'))::int AS room,
-  current_setting('fsync') AS fsync, current_setting('synchronous_commit') AS commit,
-  has_database_privilege(current_database(), 'CREATE') AS may_create,
-  to_regnamespace($1::text) IS NOT NULL AS there,
-  CASE WHEN to_regnamespace($1::text) IS NULL THEN false ELSE has_schema_privilege(to_regnamespace($1::text), 'USAGE') END AS may_use,
-  pg_size_pretty(pg_database_size(current_database())) AS size`
+const SERVER = "PostgreSQL"
+const CONNECT_MS = 2_500
+const STATEMENT_MS = 2_500
+/** What is tested every day. */
+const VERSION_TESTED = 18
+/** The oldest that has all that the statements use. */
+const VERSION_MIN = 16
 
-const NOW = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::float8 AS now"
+const CHECK_URL =
+  "Check POSTGRES_URL (host, port, database, user, password, sslmode), that the server runs, and that its pg_hba.conf lets this machine in."
 
-export const diagnose = (url: Redacted.Redacted, schema: string): Effect.Effect<ReadonlyArray<Finding>> =>
-  looked(
-    SUBJECT,
-    "Check POSTGRES_URL (host, port, name, password), that the server runs, and pg_hba.conf.",
-    Effect.gen(function* () {
-      const sql = yield* Driver.make({
-        url,
-        maxConnections: 1,
-        connectTimeout: 5_000,
-        applicationName: "resultity doctor"
-      })
-      const [told] = yield* sql.unsafe<Told>(ASK, [quoted(schema)])
-      if (told === undefined) return [failure(SUBJECT, "it answers nothing", "Check what listens there.")]
-      const clock = yield* clockOf(
-        SUBJECT,
-        Effect.map(sql.unsafe<{ now: number }>(NOW), ([row]) => row?.now ?? 0)
-      )
+/** Sent with the first packet, as a daemon does: some poolers refuse it or forget it. */
+const SESSION = {
+  lock_timeout: String(STATEMENT_MS),
+  idle_in_transaction_session_timeout: "15000",
+  default_transaction_isolation: "read committed",
+  jit: "off"
+}
+
+/** One row; every statement here has exactly one. */
+const askOver =
+  (connection: PgConnection.PgConnection): Ask =>
+  <Row extends object>(statement: string, ...parameters: ReadonlyArray<string>) =>
+    Effect.flatMap(connection.query(statement, parameters.map(text), false), ({ rows }) =>
+      rows[0] === undefined ? Effect.fail(unanswered("it answers nothing")) : Effect.succeed(rows[0] as Row)
+    )
+
+const connect = ({ url, schema }: PgDiagnosisOptions, parameters: Readonly<Record<string, string>>) =>
+  PgConnection.make({
+    url,
+    connectTimeout: CONNECT_MS,
+    applicationName: "resultity doctor",
+    prepare: false,
+    startupParameters: { ...parameters, ...(parameters === SESSION ? { search_path: quoted(schema) } : {}) }
+  })
+
+export const diagnose = (options: PgDiagnosisOptions): Effect.Effect<ReadonlyArray<Finding>> =>
+  examined(SERVER, { todo: CHECK_URL, open: connect(options, {}) }, (connection) => {
+    const ask = askOver(connection)
+    return [
+      { what: "reachable", todo: CHECK_URL, verdict: speed(ask("SELECT 1 AS one")) },
+      { what: "version", todo: "Check what listens at POSTGRES_URL.", verdict: version(ask) },
+      { what: "clock", todo: "Check what listens at POSTGRES_URL.", verdict: clock(timeOf(ask)) },
+      session(options, connection),
+      { what: "takes writes", todo: "Point POSTGRES_URL at the primary.", verdict: writable(ask) },
+      { what: "rights", todo: GIVE_RIGHTS, verdict: rights(ask, options.schema) },
+      { what: "migrations", todo: GIVE_RIGHTS, verdict: migrated(ask, options.schema) },
+      durability(ask),
+      connections(ask),
+      oldTransactions(ask),
+      sizes(ask, options.schema)
+    ]
+  })
+
+const version = (ask: Ask) =>
+  Effect.map(
+    ask<{ number: number; said: string; encoding: string }>(
+      `SELECT current_setting('server_version_num')::int AS number, current_setting('server_version') AS said,
+        current_setting('server_encoding') AS encoding`
+    ),
+    ({ number, said, encoding }): ReadonlyArray<Verdict> => {
+      const major = Math.floor(number / 10_000)
+      const tested = major === VERSION_TESTED ? said : `${said}; ${VERSION_TESTED} is what is tested`
       return [
-        judgeVersion(SUBJECT, told.version, VERSION_MIN),
-        clock,
-        ...judge(told),
-        ...(yield* schemaOf(sql, schema, told))
+        major < VERSION_MIN
+          ? bad(said, `Upgrade it: ${VERSION_MIN} is the oldest that works, ${VERSION_TESTED} is what is tested.`)
+          : good(tested),
+        ...(encoding === "UTF8"
+          ? []
+          : [
+              bad(
+                `the database is encoded as ${encoding}`,
+                "Make a database with ENCODING 'UTF8': names of models and of customers may hold any character."
+              )
+            ])
       ]
-    }).pipe(Effect.scoped, Effect.provide(Reactivity.layer))
+    }
   )
 
-const judge = ({ standby, room, most, fsync, commit, size }: Told): ReadonlyArray<Finding> => [
-  standby
-    ? failure(SUBJECT, "it is a standby and takes no writes", "Point POSTGRES_URL at the primary.")
-    : ok(SUBJECT, `it takes writes; the database has ${size}`),
-  fsync === "on" && commit !== "off"
-    ? ok(SUBJECT, `what it confirms is on disk (fsync ${fsync}, synchronous_commit ${commit})`)
-    : failure(
-        SUBJECT,
-        `it confirms what is not on disk (fsync ${fsync}, synchronous_commit ${commit})`,
-        "Turn both on: credits and jobs that were confirmed would be lost with its machine."
-      ),
-  room >= CONNECTIONS
-    ? ok(SUBJECT, `${room} of ${most} connections are free; a daemon takes up to ${CONNECTIONS}`)
-    : warning(
-        SUBJECT,
-        `${room} of ${most} connections are free; a daemon takes up to ${CONNECTIONS}`,
-        "Raise max_connections."
-      )
-]
+const timeOf = (ask: Ask) =>
+  Effect.map(
+    ask<{ now: number }>("SELECT (extract(epoch FROM clock_timestamp()) * 1000)::float8 AS now"),
+    ({ now }) => now
+  )
 
-const schemaOf = Effect.fnUntraced(function* (sql: SqlClient, schema: string, told: Told) {
-  const name = `schema ${schema}`
-  if (!told.there) {
-    return [
-      told.may_create
-        ? ok(SUBJECT, `${name} is not there yet; the first daemon makes it`)
-        : failure(
-            SUBJECT,
-            `${name} is not there and this role may not make it`,
-            `GRANT CREATE ON DATABASE … TO this role, or CREATE SCHEMA ${schema} AUTHORIZATION this role.`
+const DIRECT =
+  "Let POSTGRES_URL lead to the server itself or to a pooler in session mode (PgBouncer: pool_mode = session): daemons tell by locks of their connections who is alive."
+
+/** Enough for a pooler that hands its connections out in turn to show. */
+const STATEMENTS = 4
+
+/** Whether a connection is one: the same server process for every statement, also while others work, so that its locks and settings hold. */
+const session = (options: PgDiagnosisOptions, connection: PgConnection.PgConnection): Check => ({
+  what: "sessions",
+  todo: DIRECT,
+  verdict: Effect.gen(function* () {
+    const ask = askOver(connection)
+    const other = yield* connect(options, SESSION)
+    const pidOf = (through: Ask) => through<{ pid: number }>("SELECT pg_backend_pid() AS pid")
+    const pids = yield* Effect.replicateEffect(pidOf(ask), STATEMENTS)
+    // A pooler of transactions gives this one the server's connection that the first one has just left, and keeps it there.
+    yield* other.query("BEGIN", [], false)
+    const { pid: beside } = yield* pidOf(askOver(other))
+    const { pid: after } = yield* pidOf(ask)
+    yield* other.query("ROLLBACK", [], false)
+    const { timeout } = yield* askOver(other)<{ timeout: string }>(
+      "SELECT current_setting('idle_in_transaction_session_timeout') AS timeout"
+    )
+    if (pids.some(({ pid }) => pid !== after) || after === beside) {
+      return bad(
+        "statements of one connection reach different server processes: a transaction pooler is in between",
+        DIRECT
+      )
+    }
+    if (!(yield* holdsLock(ask, askOver(other))))
+      return bad("an advisory lock does not hold between statements", DIRECT)
+    if (timeout !== "15s") return bad("settings of a connection get lost on the way", DIRECT)
+    return connection.processId === after
+      ? good("a connection keeps its locks and settings")
+      : warning(
+          "a pooler is in between, in session mode",
+          "Take care that it allows as many connections as all daemons need, and does not end idle ones."
+        )
+  }).pipe(Effect.scoped)
+})
+
+/** Taken on one connection, seen from the other, and given back. */
+const holdsLock = Effect.fnUntraced(function* (ask: Ask, other: Ask) {
+  const key = String(randomInt(2 ** 40))
+  const { taken } = yield* ask<{ taken: boolean }>("SELECT pg_try_advisory_lock($1::text::int8) AS taken", key)
+  const { free } = yield* other<{ free: boolean }>("SELECT pg_try_advisory_xact_lock($1::text::int8) AS free", key)
+  const { given } = yield* ask<{ given: boolean }>("SELECT pg_advisory_unlock($1::text::int8) AS given", key)
+  return taken && !free && given
+})
+
+const writable = (ask: Ask) =>
+  Effect.map(
+    ask<{ standby: boolean; readonly: string }>(
+      "SELECT pg_is_in_recovery() AS standby, current_setting('transaction_read_only') AS readonly"
+    ),
+    ({ standby, readonly }) => {
+      if (standby) return bad("it is a standby", "Point POSTGRES_URL at the primary.")
+      return readonly === "on"
+        ? bad(
+            "transactions are read-only by default",
+            "ALTER ROLE … RESET default_transaction_read_only, and the same for the database and in postgresql.conf."
           )
-    ]
-  }
-  if (!told.may_use) {
-    return [
-      failure(
-        SUBJECT,
-        `this role may not use ${name}`,
-        `GRANT USAGE ON SCHEMA ${schema} TO this role, or use the role that made it.`
-      )
-    ]
-  }
-  const [row] = yield* sql.unsafe<{ number: number }>(
-    `SELECT coalesce(max(number), 0)::int AS number FROM ${quoted(schema)}.migration`
+        : good("yes")
+    }
   )
-  const stands = row?.number ?? 0
-  if (stands > migrations.length) {
-    const what = `${name} is at step ${stands} and this program knows ${migrations.length}`
-    return [failure(SUBJECT, what, "A newer daemon was here: install the newer program.")]
+
+const GIVE_RIGHTS = "Let the daemons' role own the schema: ALTER SCHEMA … OWNER TO …; the same for its tables."
+
+interface Rights {
+  readonly role: string
+  readonly there: boolean
+  readonly uses: boolean
+  readonly makes: boolean
+  readonly founds: boolean
+  readonly lacking: string | null
+}
+
+const RIGHTS = `SELECT current_user::text AS role, schema.oid IS NOT NULL AS there,
+  coalesce(has_schema_privilege(schema.oid, 'USAGE'), false) AS uses,
+  coalesce(has_schema_privilege(schema.oid, 'CREATE'), false) AS makes,
+  has_database_privilege(current_database(), 'CREATE') AS founds,
+  (SELECT string_agg(relname::text, ', ') FROM (
+    SELECT relname FROM pg_class WHERE relnamespace = schema.oid AND relkind IN ('r', 'p')
+      AND NOT (has_table_privilege(oid, 'SELECT') AND has_table_privilege(oid, 'INSERT')) ORDER BY relname LIMIT 5
+  ) AS closed) AS lacking
+  FROM (SELECT to_regnamespace($1::text)::oid AS oid) AS schema`
+
+const rights = (ask: Ask, schema: string) =>
+  Effect.map(ask<Rights>(RIGHTS, quoted(schema)), ({ role, there, uses, makes, founds, lacking }) => {
+    const [where, whom] = [quoted(schema), quoted(role)]
+    if (!there) {
+      return founds
+        ? good(`schema ${schema} is not there yet; the first daemon makes it`)
+        : bad(
+            `schema ${schema} is not there and role ${role} may not make it`,
+            `As an owner of the database: CREATE SCHEMA ${where} AUTHORIZATION ${whom};`
+          )
+    }
+    if (!uses || !makes) {
+      return bad(
+        `role ${role} may not ${uses ? "make tables in" : "use"} schema ${schema}`,
+        `As its owner: GRANT USAGE, CREATE ON SCHEMA ${where} TO ${whom};`
+      )
+    }
+    return lacking === null
+      ? good(`role ${role} may do in schema ${schema} what it needs`)
+      : bad(
+          `role ${role} may not read and write ${lacking}`,
+          `As their owner: GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA ${where} TO ${whom};`
+        )
+  })
+
+const TABLE_THERE = `SELECT coalesce(has_schema_privilege(to_regnamespace($1::text)::oid, 'USAGE'), false) AND EXISTS (
+  SELECT FROM pg_class WHERE relnamespace = to_regnamespace($1::text)::oid AND relname = 'migration') AS there`
+
+/** Nothing when it cannot be seen: then the rights were the matter. */
+const migrated = Effect.fnUntraced(function* (ask: Ask, schema: string) {
+  const known = migrations.length
+  const { there } = yield* ask<{ there: boolean }>(TABLE_THERE, quoted(schema))
+  if (!there) return good(`none yet; the first daemon makes all ${known}`)
+  const { found } = yield* ask<{ found: number }>(
+    `SELECT coalesce(max(number), 0)::int AS found FROM ${quoted(schema)}.migration`
+  )
+  if (found > known) {
+    return bad(
+      `the schema is at step ${found}, this program knows ${known}`,
+      "Start the newer program: an older one refuses newer tables."
+    )
   }
-  const coming = stands < migrations.length ? `; the next daemon brings it to ${migrations.length}` : ""
-  return [ok(SUBJECT, `${name} is at step ${stands}${coming}`)]
+  return found === known
+    ? good(`the schema is at step ${found}, as this program has it`)
+    : warning(
+        `the schema is at step ${found}, this program brings it to ${known} when it starts`,
+        "Take a backup, then start one daemon of this program: older ones cannot start any more afterwards."
+      )
 })

@@ -21,9 +21,20 @@ const WITHOUT: ReadonlyMap<Plant, ReadonlyArray<Sweep>> = new Map([
   [Cluster.takenForGranted, BARE]
 ])
 
-/** For those that the first seeds do not show. */
-const FROM: ReadonlyMap<Plant, number> = new Map<Plant, number>([])
+/** For those that the first seeds do not show, by name. */
+const FROM: ReadonlyMap<string, number> = new Map([
+  ["no owner check in claim", 60],
+  ["no epoch check in finish", 95],
+  ["hand back without a message", 30],
+  ["mark as sent before the confirm", 97],
+  ["answer a refused claim as claimed", 60],
+  ["no fence around the trace", 45],
+  ["take over without fencing the trace", 45],
+  ["take over and forget what was stored", 70],
+  ["take a job from an owner that lives", 80],
+  ["no epoch check for sweepers", 50]
+])
 
 export const PLANTED: ReadonlyArray<Planted> = [Stores, Road, Cluster, Upkeep]
   .flatMap((plants): ReadonlyArray<Plant> => Object.values(plants))
-  .map((plant) => ({ plant, without: WITHOUT.get(plant) ?? [], from: FROM.get(plant) ?? 1 }))
+  .map((plant) => ({ plant, without: WITHOUT.get(plant) ?? [], from: FROM.get(plant.name) ?? 1 }))
