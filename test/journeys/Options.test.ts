@@ -36,7 +36,7 @@ describe("a daemon that is started wrongly", () => {
     ["a character nobody knows", ["--nodes", "swift,lazy"], {}, /--nodes .*lazy/],
     ["a bad variable", [], { RESULTITY_DRAIN_MS: "soon" }, /--drain-ms \(RESULTITY_DRAIN_MS\): "soon" will not do/],
     ["a control listener in public without a key", ["--control-host", "0.0.0.0"], {}, /--control-host .*--control-key/],
-    ["a key that is short", ["--control-key", "abc"], {}, /--control-key .*the given key will not do/],
+    ["a key that is short", ["--control-key", "abc"], {}, /--control-key .*the given value will not do/],
     ["one port for both", ["--port", "8400", "--control-port", "8400"], {}, /both 8400/],
     ["a config file that is not there", ["--config", "/nowhere/at/all.json"], {}, /config file .*ENOENT/]
   ]

@@ -2,6 +2,7 @@
 import { fork } from "node:child_process"
 import { createWriteStream } from "node:fs"
 import { join } from "node:path"
+import { withUs } from "./Children.ts"
 import type { ClientsOptions, Order, Report } from "./ClientsChild.ts"
 
 export interface Clients {
@@ -15,10 +16,12 @@ export interface Clients {
 const CHILD = join(import.meta.dirname, "ClientsChild.ts")
 
 export const startClients = async (options: ClientsOptions, folder: string): Promise<Clients> => {
-  const child = fork(CHILD, [JSON.stringify(options)], {
-    stdio: ["ignore", "pipe", "pipe", "ipc"],
-    env: { ...process.env, NODE_OPTIONS: "" }
-  })
+  const child = withUs(
+    fork(CHILD, [JSON.stringify(options)], {
+      stdio: ["ignore", "pipe", "pipe", "ipc"],
+      env: { ...process.env, NODE_OPTIONS: "" }
+    })
+  )
   const said = createWriteStream(join(folder, "clients.err"), { flags: "a" })
   child.stdout?.pipe(said, { end: false })
   child.stderr?.pipe(said, { end: false })

@@ -133,5 +133,7 @@ process.on("message", (order: Order) => {
     process.exit(0)
   }
 })
+// A terminal's interrupt reaches the whole group; it is the rig that says when it is over.
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => undefined)
 process.once("disconnect", () => process.exit(0))
 process.send?.({ _tag: "ready" } satisfies Report)

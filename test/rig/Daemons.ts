@@ -7,6 +7,7 @@ import { createWriteStream, mkdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { createInterface } from "node:readline"
 import { scheduler } from "node:timers/promises"
+import { withUs } from "./Children.ts"
 import type { DaemonLine } from "./History.ts"
 import type { Journal } from "./Journal.ts"
 
@@ -62,10 +63,12 @@ export const startDaemon = (place: DaemonPlace, folder: string, journal: Journal
 
   const live = () => {
     if (state.stopped) return
-    const child = spawn(process.execPath, [place.command, "daemon", ...argumentsOf(place)], {
-      stdio: ["ignore", "pipe", "pipe"],
-      env: { ...bareEnvironment(), ...place.env }
-    })
+    const child = withUs(
+      spawn(process.execPath, [place.command, "daemon", ...argumentsOf(place)], {
+        stdio: ["ignore", "pipe", "pipe"],
+        env: { ...bareEnvironment(), ...place.env }
+      })
+    )
     const life: Life = { child, bornAt: Date.now(), isReady: false, asked: false }
     state.life = life
     journal.write({ at: life.bornAt, daemon: name, type: "started", pid: child.pid ?? -1 })

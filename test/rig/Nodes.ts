@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from "node:child_process"
 import { createWriteStream, mkdirSync } from "node:fs"
 import { join } from "node:path"
 import { scheduler } from "node:timers/promises"
+import { withUs } from "./Children.ts"
 import type { Dice } from "../chaos/support/Dice.ts"
 import type { NodesChildOptions } from "./NodesChild.ts"
 import type { CharacterName } from "./RigRuntime.ts"
@@ -68,10 +69,12 @@ export const startNodes = (options: NodesOptions, folder: string): NodesHandle =
       keys,
       log: join(folder, `${name}.jsonl`)
     }
-    const child = spawn(process.execPath, [CHILD, JSON.stringify(args)], {
-      stdio: ["ignore", "pipe", "pipe"],
-      env: { ...process.env, NODE_OPTIONS: "", ...options.env }
-    })
+    const child = withUs(
+      spawn(process.execPath, [CHILD, JSON.stringify(args)], {
+        stdio: ["ignore", "pipe", "pipe"],
+        env: { ...process.env, NODE_OPTIONS: "", ...options.env }
+      })
+    )
     state.child = child
     child.stdout.pipe(said, { end: false })
     child.stderr.pipe(said, { end: false })

@@ -1,11 +1,28 @@
 /** Bugs in what several daemons owe each other: who may take a job, what is sent between them, what an old session may still say. */
 import { Context, Effect } from "effect"
+import { JobRecords } from "../../../src/layers/JobRecords.ts"
 import { JobStore } from "../../../src/layers/JobStore.ts"
 import { Relay } from "../../../src/layers/Relay.ts"
 import { Traces } from "../../../src/layers/Traces.ts"
 import { Transport } from "../../../src/layers/Transport.ts"
 import type { Envelope, Message } from "../../../src/schemas/Envelope.ts"
 import type { Plant } from "../support/Plant.ts"
+
+/** An owner that was replaced writes the record all the same. */
+export const patchAnyEpoch: Plant = {
+  name: "change a record whatever the epoch",
+  stores: (stores, { shared }) => {
+    const records = Context.get(stores, JobRecords)
+    const patch: typeof records.patch = (change) =>
+      Effect.suspend(() =>
+        records.patch({
+          ...change,
+          epoch: Math.max(change.epoch, shared.records.records.get(change.jobId)?.epoch ?? 0)
+        })
+      )
+    return Context.add(stores, JobRecords, { ...records, patch })
+  }
+}
 
 /** Whoever is delivered a job takes it, also from an owner that lives and sent it to nobody. */
 export const takeFromAnyone: Plant = {

@@ -43,7 +43,6 @@ export const MARKS = [
   "end: expired",
   "end: poison",
   "delivery: again",
-  "delivery: given back",
   "drain: handed back",
   "daemon: crashed",
   "daemon: left",
@@ -137,7 +136,6 @@ const LOOKS: Readonly<Record<string, Look>> = {
   "Incidents.raise": ({ args }, _, told) => {
     if (JSON.stringify(args[0]).includes("archive_broken")) told("retention: broken segment found")
   },
-  "Transport.nack": (_call, _scene, told) => told("delivery: given back"),
   "Relay.send": (_call, _scene, told) => told("readers: pieces relayed"),
   "Traces.append": ({ result }, _, told) => {
     if (result === false) told("stale: pieces refused")

@@ -194,6 +194,9 @@ const pointFaults = (dice: Dice, count: number): ReadonlyArray<PointFault> => {
   return points
 }
 
+/** Where an owner that hangs is replaced before it goes on. */
+const ZOMBIES = ["JobStore.finish", "JobStore.claim", "Traces.append", "Traces.append", "JobRecords.patch"]
+
 /** What rarely comes together by chance: an owner that hangs in the middle of a write until it is replaced, and daemons that leave while jobs wait. */
 const extraFaults = (dice: Dice, single: boolean) => {
   const zombie = !single && dice.chance(0.35)
@@ -201,7 +204,7 @@ const extraFaults = (dice: Dice, single: boolean) => {
   const points: ReadonlyArray<PointFault> = zombie
     ? [
         {
-          point: dice.pick(["JobStore.finish", "JobStore.finish", "JobStore.claim", "Traces.append", "Traces.append"]),
+          point: dice.pick(ZOMBIES),
           nth: dice.between(1, 12),
           kind: "freezeBefore",
           ms: dice.pick([11_200, 12_000, 13_000, 16_000])
