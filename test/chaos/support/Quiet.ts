@@ -15,6 +15,8 @@ export const isStranded = ({ plan, daemons, shared }: Run, { state, owner }: Job
 const strandedIn = (run: Run): ReadonlySet<JobId> =>
   new Set([...run.shared.state.jobs.values()].flatMap(({ row }) => (isStranded(run, row) ? [row.job.id] : [])))
 
+export const hasStranded = (run: Run): boolean => strandedIn(run).size > 0
+
 /** Names it, so that a run without an end says what it waits for; empty: all is over. */
 export const leftOver = (run: Run): ReadonlyArray<string> => {
   const { state } = run.shared

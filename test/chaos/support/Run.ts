@@ -17,7 +17,7 @@ import * as Modes from "./Modes.ts"
 import { onTimed } from "./Nemesis.ts"
 import { SPAN_MS, type Plan } from "./Plan.ts"
 import { NO_PLANT, type Plant } from "./Plant.ts"
-import { hasOpenRecords, leftOver, mayBeQuiet } from "./Quiet.ts"
+import { hasOpenRecords, hasStranded, leftOver, mayBeQuiet } from "./Quiet.ts"
 import { sceneOf } from "./Scene.ts"
 import { Process, Sim } from "./Sim.ts"
 import { spyOn } from "./Spy.ts"
@@ -50,6 +50,8 @@ export interface Report {
 const WARM_UP_MS = 1500
 /** Within which everything must be over once it is healed. */
 const HEALING_MS = 240_000
+/** Within which a node has come back with what it holds. */
+const STRANDED_MS = 20_000
 /** Older than any record in the hands of its writer. */
 const OLD_MS = 11 * 60_000
 /** Within which the repair of records comes by. */
@@ -145,13 +147,22 @@ export class Run {
     const isSpent = () => sim.now > lastFaultAt && !this.daemons.some(({ process }) => process.isFrozen)
     await sim.run(SPAN_MS, () => isSpent() && mayBeQuiet(this))
     this.heal()
-    const quiet = await sim.run(HEALING_MS, () => mayBeQuiet(this))
+    const quiet = await this.comeToRest()
     if (!quiet) this.violate("I03", `after healing there is no end: ${leftOver(this).join("; ")}`)
     if (quiet && hasOpenRecords(this)) await this.repair()
     await sim.run(LAST_MS, () => false)
     if (quiet && plan.upkeep !== null) await this.judgeAndKeepUp()
     else this.judge(() => true)
     return this.report()
+  }
+
+  /** A job that nobody takes over may still be adopted where its node comes back to: nobody's is what stays so. */
+  private async comeToRest(): Promise<boolean> {
+    const rests = () => this.sim.run(HEALING_MS, () => mayBeQuiet(this))
+    const quiet = await rests()
+    if (!quiet || !hasStranded(this)) return quiet
+    await this.sim.run(STRANDED_MS, () => false)
+    return rests()
   }
 
   /** What the upkeep lets go of is judged before it. */
