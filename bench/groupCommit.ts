@@ -13,69 +13,15 @@ import { Namespaces } from "../src/layers/Namespaces.ts"
 import * as SqliteClient from "../src/layers/sqlite/SqliteClient.ts"
 import * as SqliteState from "../src/layers/sqlite/SqliteState.ts"
 import { Credits, CREDITS_MAX } from "../src/schemas/Credits.ts"
-import type { Envelope } from "../src/schemas/Envelope.ts"
-import {
-  type DaemonId,
-  freshDaemonId,
-  freshEnvelopeId,
-  freshJobId,
-  freshNamespaceId,
-  type JobId,
-  KeyId,
-  type NamespaceId,
-  NodeId
-} from "../src/schemas/Ids.ts"
-import type { Job } from "../src/schemas/Job.ts"
+import { type DaemonId, freshDaemonId, freshJobId, freshNamespaceId, type NamespaceId } from "../src/schemas/Ids.ts"
 import { defaultRules } from "../src/schemas/Namespace.ts"
 import { type Line, rate, times } from "./support/Line.ts"
+import { AT, envelope, jobOf, nodeId } from "./support/SampleJob.ts"
 
 const CONCURRENCY = 64
 const JOBS_GROUPED = 4_000
 const JOBS_SINGLE = 800
 const OPERATIONS_PER_JOB = 3
-const AT = 1_700_000_000_000
-
-const jobOf = (id: JobId, namespaceId: NamespaceId): Job => ({
-  id,
-  namespaceId,
-  keyId: KeyId.make("key_bench"),
-  environment: "testnet",
-  endpoint: "chat",
-  mode: "stream",
-  model: "llama-3.1-8b-instruct",
-  priority: "normal",
-  constraints: {},
-  onNodeLoss: "continue",
-  outputTokensMax: 1024,
-  promptTokensMax: 512,
-  choices: 1,
-  reserved: Credits.make(3_584n),
-  quote: {
-    version: 1,
-    perPromptToken: Credits.make(1n),
-    perOutputToken: Credits.make(3n),
-    perRequest: Credits.make(0n)
-  },
-  failuresMax: 3,
-  clientTag: null,
-  configDigest: "0".repeat(64),
-  traceparent: null,
-  acceptedAt: AT,
-  deadlineAt: AT + 180_000
-})
-
-const envelope = (message: Envelope["message"]): Effect.Effect<Envelope> =>
-  Effect.map(freshEnvelopeId, (id) => ({
-    version: 1,
-    id,
-    message,
-    replyTo: null,
-    deadlineAt: null,
-    attempt: 0,
-    traceparent: null
-  }))
-
-const nodeId = NodeId.make(`0x${"ab".repeat(20)}`)
 
 const oneJob = Effect.fnUntraced(function* (namespaceId: NamespaceId, daemonId: DaemonId) {
   const store = yield* JobStore

@@ -16,71 +16,24 @@ import * as PgDaemons from "../src/layers/postgres/PgDaemons.ts"
 import * as PgJobStore from "../src/layers/postgres/PgJobStore.ts"
 import * as PgNamespaces from "../src/layers/postgres/PgNamespaces.ts"
 import { Credits, CREDITS_MAX } from "../src/schemas/Credits.ts"
-import type { Envelope } from "../src/schemas/Envelope.ts"
 import {
   type DaemonId,
   freshDaemonId,
-  freshEnvelopeId,
   freshJobId,
   freshNamespaceId,
   type JobId,
-  KeyId,
-  type NamespaceId,
-  NodeId
+  type NamespaceId
 } from "../src/schemas/Ids.ts"
-import type { Job } from "../src/schemas/Job.ts"
 import { defaultRules } from "../src/schemas/Namespace.ts"
 import { type Line, rate, times } from "./support/Line.ts"
+import { AT, envelope, jobOf, nodeId } from "./support/SampleJob.ts"
 
 const CALLERS = 256
 const JOBS_GROUPED = 40_000
 const JOBS_SINGLE = 6_000
 const NAMESPACES = 8
 const CONNECTIONS = 10
-const AT = 1_700_000_000_000
 const SINGLE: Grouping = { batchMax: 1, atOnce: CONNECTIONS, waitingMax: GROUPING.waitingMax }
-
-const jobOf = (id: JobId, namespaceId: NamespaceId): Job => ({
-  id,
-  namespaceId,
-  keyId: KeyId.make("key_bench"),
-  environment: "testnet",
-  endpoint: "chat",
-  mode: "stream",
-  model: "llama-3.1-8b-instruct",
-  priority: "normal",
-  constraints: {},
-  onNodeLoss: "continue",
-  outputTokensMax: 1024,
-  promptTokensMax: 512,
-  choices: 1,
-  reserved: Credits.make(3_584n),
-  quote: {
-    version: 1,
-    perPromptToken: Credits.make(1n),
-    perOutputToken: Credits.make(3n),
-    perRequest: Credits.make(0n)
-  },
-  failuresMax: 3,
-  clientTag: null,
-  configDigest: "0".repeat(64),
-  traceparent: null,
-  acceptedAt: AT,
-  deadlineAt: AT + 180_000
-})
-
-const envelope = (message: Envelope["message"]): Effect.Effect<Envelope> =>
-  Effect.map(freshEnvelopeId, (id) => ({
-    version: 1,
-    id,
-    message,
-    replyTo: null,
-    deadlineAt: null,
-    attempt: 0,
-    traceparent: null
-  }))
-
-const nodeId = NodeId.make(`0x${"ab".repeat(20)}`)
 
 const admit = Effect.fnUntraced(function* (jobId: JobId, namespaceId: NamespaceId) {
   const message = yield* envelope({ _tag: "JobQueued", jobId, namespaceId })

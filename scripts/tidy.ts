@@ -31,6 +31,7 @@ const NO_BACK_END = new Set([
   "Signatures",
   "Traced",
   "Batcher",
+  "JobText",
   "Diagnosis",
   "Readiness",
   "DaemonConfig",

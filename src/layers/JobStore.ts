@@ -7,7 +7,7 @@
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import type { Balance, Credits } from "../schemas/Credits.ts"
+import { type Balance, type Credits, zero } from "../schemas/Credits.ts"
 import type { Envelope } from "../schemas/Envelope.ts"
 import type { DaemonId, JobId, NamespaceId, NodeId } from "../schemas/Ids.ts"
 import type { Job, Lane, Usage } from "../schemas/Job.ts"
@@ -170,3 +170,20 @@ const assertHistory = (events: ReadonlyArray<JobEvent>): Effect.Effect<void> => 
     ? Effect.void
     : Effect.die(new Error(`history of ${broken.jobId} is broken at ${broken.seq}`))
 }
+
+/** A row as admission leaves it. */
+export const queuedRow = (job: Job): JobRow => ({
+  job,
+  state: "queued",
+  owner: null,
+  epoch: 0,
+  attempt: 0,
+  failures: 0,
+  crashes: 0,
+  nodeId: null,
+  runAt: job.acceptedAt,
+  usage: { promptTokens: 0, outputTokens: 0 },
+  charged: zero,
+  errorCode: null,
+  finishedAt: null
+})

@@ -4,7 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { toDecimal, zero } from "../../schemas/Credits.ts"
+import { toDecimal } from "../../schemas/Credits.ts"
 import type { DaemonId } from "../../schemas/Ids.ts"
 import { laneOf } from "../../schemas/Job.ts"
 import type { JobEvent } from "../../schemas/JobEvent.ts"
@@ -20,6 +20,7 @@ import {
   type Guarded,
   JobStore,
   make,
+  queuedRow,
   type Release,
   WITHDRAWN
 } from "../JobStore.ts"
@@ -52,7 +53,7 @@ const admit = (state: State, admission: Admission): Effect.Effect<Admitted, Refu
   const objection = objectionToAdmission(admission, account)
   if (objection !== null) return Effect.fail(objection)
 
-  const row = queuedRow(admission)
+  const row = queuedRow(job)
   MemoryCredits.reserve(state, account, job)
   const admitted = { kind: "admitted", from: null, daemonId: null, code: null, at: job.acceptedAt } as const
   state.jobs.set(job.id, { account, row, events: [eventOf(row, 1, admitted)] })
@@ -72,22 +73,6 @@ const objectionToAdmission = ({ job, openJobsMax }: Admission, { open, balance }
   }
   return null
 }
-
-const queuedRow = ({ job }: Admission): JobRow => ({
-  job,
-  state: "queued",
-  owner: null,
-  epoch: 0,
-  attempt: 0,
-  failures: 0,
-  crashes: 0,
-  nodeId: null,
-  runAt: job.acceptedAt,
-  usage: { promptTokens: 0, outputTokens: 0 },
-  charged: zero,
-  errorCode: null,
-  finishedAt: null
-})
 
 const claim = (state: State, asked: Claim): Claimed => {
   const stored = state.jobs.get(asked.jobId)

@@ -1,12 +1,12 @@
 /** The admission of many jobs between the contract and `admit_jobs`: what goes into its arrays, and what its verdicts mean to each caller. */
 import * as Exit from "effect/Exit"
-import { type Credits, toDecimal, zero } from "../../schemas/Credits.ts"
-import { type Job, laneOf } from "../../schemas/Job.ts"
-import type { JobRow } from "../../schemas/JobState.ts"
+import { type Credits, toDecimal } from "../../schemas/Credits.ts"
+import { laneOf } from "../../schemas/Job.ts"
 import { type Refusal, refuse } from "../../schemas/Refusal.ts"
-import type { Admission, Admitted } from "../JobStore.ts"
+import { type Admission, type Admitted, queuedRow } from "../JobStore.ts"
+import { encodeJob } from "../JobText.ts"
 import { type BatchedMethod, placed } from "./PgBatch.ts"
-import { encodeJob, encodeLane, rowOf, type StoredJob } from "./PgJobRows.ts"
+import { encodeLane, rowOf, type StoredJob } from "./PgJobRows.ts"
 import { amounts, flags, integers, texts, wholes } from "./PgValues.ts"
 
 interface Told extends StoredJob {
@@ -63,7 +63,7 @@ const outcomeOf = (admission: Admission, told: Told | undefined): Exit.Exit<Admi
   const { job, openJobsMax } = admission
   switch (told?.verdict) {
     case "created":
-      return Exit.succeed({ row: freshRow(job), created: true })
+      return Exit.succeed({ row: queuedRow(job), created: true })
     case "known":
       return Exit.succeed({ row: rowOf(told), created: false })
     case "mismatch":
@@ -94,19 +94,3 @@ const outcomeOf = (admission: Admission, told: Told | undefined): Exit.Exit<Admi
       return Exit.die(new Error(`the admission of ${job.id} was told nothing`))
   }
 }
-
-const freshRow = (job: Job): JobRow => ({
-  job,
-  state: "queued",
-  owner: null,
-  epoch: 0,
-  attempt: 0,
-  failures: 0,
-  crashes: 0,
-  nodeId: null,
-  runAt: job.acceptedAt,
-  usage: { promptTokens: 0, outputTokens: 0 },
-  charged: zero,
-  errorCode: null,
-  finishedAt: null
-})

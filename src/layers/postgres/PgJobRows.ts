@@ -5,9 +5,10 @@
  */
 import type { Credits } from "../../schemas/Credits.ts"
 import type { DaemonId, JobId, NodeId } from "../../schemas/Ids.ts"
-import type { Job, Lane } from "../../schemas/Job.ts"
+import type { Lane } from "../../schemas/Job.ts"
 import type { JobEvent } from "../../schemas/JobEvent.ts"
 import type { JobRow, JobState } from "../../schemas/JobState.ts"
+import { decodeJob } from "../JobText.ts"
 
 export const COLUMNS = `job.facts, job.state, job.owner, job.epoch, job.attempt, job.failures, job.crashes, job.node_id, job.run_at,
   job.prompt_tokens, job.output_tokens, job.charged, job.error_code, job.finished_at`
@@ -28,48 +29,6 @@ export interface StoredJob {
   readonly error_code: string | null
   readonly finished_at: bigint | null
 }
-
-interface Facts extends Omit<Job, "reserved" | "quote"> {
-  readonly reserved: string
-  readonly quote: {
-    readonly version: number
-    readonly perPromptToken: string
-    readonly perOutputToken: string
-    readonly perRequest: string
-  }
-}
-
-export const encodeJob = (job: Job): string => {
-  const { version, perPromptToken, perOutputToken, perRequest } = job.quote
-  const facts: Facts = {
-    ...job,
-    reserved: job.reserved.toString(),
-    quote: {
-      version,
-      perPromptToken: perPromptToken.toString(),
-      perOutputToken: perOutputToken.toString(),
-      perRequest: perRequest.toString()
-    }
-  }
-  return JSON.stringify(facts)
-}
-
-export const decodeJob = (text: string): Job => {
-  const facts = JSON.parse(text) as Facts
-  const { version, perPromptToken, perOutputToken, perRequest } = facts.quote
-  return {
-    ...facts,
-    reserved: credits(facts.reserved),
-    quote: {
-      version,
-      perPromptToken: credits(perPromptToken),
-      perOutputToken: credits(perOutputToken),
-      perRequest: credits(perRequest)
-    }
-  }
-}
-
-const credits = (text: string) => BigInt(text) as Credits
 
 /** A lane as one text that can be read back, its parts always in this order: equal lanes are equal texts. A message to the lane is built from it. */
 export const encodeLane = ({ environment, subcloud, model, priority }: Lane): string =>

@@ -3,12 +3,12 @@
  * that its coming in writes. A refusal is found before the first write.
  */
 import * as Result from "effect/Result"
-import { toDecimal, zero } from "../../schemas/Credits.ts"
+import { toDecimal } from "../../schemas/Credits.ts"
 import type { JobId } from "../../schemas/Ids.ts"
 import { type Job, laneOf } from "../../schemas/Job.ts"
 import type { JobRow } from "../../schemas/JobState.ts"
 import { type Refusal, refuse } from "../../schemas/Refusal.ts"
-import { type Admission, type Admitted, WITHDRAWN } from "../JobStore.ts"
+import { type Admission, type Admitted, queuedRow, WITHDRAWN } from "../JobStore.ts"
 import { type Account, findAccount, reserveCredits } from "./CreditRows.ts"
 import { findRow, insertEvent, insertRow } from "./JobRows.ts"
 import { putOutboxRow } from "./OutboxRows.ts"
@@ -70,21 +70,7 @@ const objectionTo = ({ job, openJobsMax }: Admission, { openJobs, balance }: Acc
 
 const write = (sql: Sql, { job, envelope, idempotency }: Admission, account: Account): JobRow => {
   const at = job.acceptedAt
-  const row: JobRow = {
-    job,
-    state: "queued",
-    owner: null,
-    epoch: 0,
-    attempt: 0,
-    failures: 0,
-    crashes: 0,
-    nodeId: null,
-    runAt: at,
-    usage: { promptTokens: 0, outputTokens: 0 },
-    charged: zero,
-    errorCode: null,
-    finishedAt: null
-  }
+  const row = queuedRow(job)
   insertRow(sql, row)
   insertEvent(sql, {
     jobId: job.id,

@@ -4,9 +4,10 @@
  */
 import type { Credits } from "../../schemas/Credits.ts"
 import type { DaemonId, JobId, NodeId } from "../../schemas/Ids.ts"
-import { type Job, type Lane, laneOf } from "../../schemas/Job.ts"
+import { type Lane, laneOf } from "../../schemas/Job.ts"
 import type { JobEvent } from "../../schemas/JobEvent.ts"
 import type { JobRow, JobState } from "../../schemas/JobState.ts"
+import { decodeJob, encodeJob } from "../JobText.ts"
 import type { Sql } from "./Statements.ts"
 
 export const COLUMNS = `job.facts, job.state, job.owner, job.epoch, job.attempt, job.failures, job.crashes, job.node_id, job.run_at,
@@ -28,46 +29,6 @@ interface Stored {
   readonly error_code: string | null
   readonly finished_at: number | null
   readonly events: number
-}
-
-interface Facts extends Omit<Job, "reserved" | "quote"> {
-  readonly reserved: string
-  readonly quote: {
-    readonly version: number
-    readonly perPromptToken: string
-    readonly perOutputToken: string
-    readonly perRequest: string
-  }
-}
-
-export const encodeJob = (job: Job): string => {
-  const { version, perPromptToken, perOutputToken, perRequest } = job.quote
-  const facts: Facts = {
-    ...job,
-    reserved: job.reserved.toString(),
-    quote: {
-      version,
-      perPromptToken: perPromptToken.toString(),
-      perOutputToken: perOutputToken.toString(),
-      perRequest: perRequest.toString()
-    }
-  }
-  return JSON.stringify(facts)
-}
-
-export const decodeJob = (text: string): Job => {
-  const facts = JSON.parse(text) as Facts
-  const { version, perPromptToken, perOutputToken, perRequest } = facts.quote
-  return {
-    ...facts,
-    reserved: credits(facts.reserved),
-    quote: {
-      version,
-      perPromptToken: credits(perPromptToken),
-      perOutputToken: credits(perOutputToken),
-      perRequest: credits(perRequest)
-    }
-  }
 }
 
 const credits = (text: string) => BigInt(text) as Credits
