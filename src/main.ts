@@ -19,6 +19,7 @@ import { HELP, readOptions, type DaemonOptions } from "./DaemonOptions.ts"
 import { Listeners } from "./http/Server.ts"
 import { DaemonConfig } from "./layers/DaemonConfig.ts"
 import { LiveNodes } from "./layers/LiveNodes.ts"
+import { Outage } from "./layers/Outage.ts"
 import * as Orchestrator from "./Orchestrator.ts"
 import { freshDaemonId, type NodeId } from "./schemas/Ids.ts"
 import { serversOf } from "./Servers.ts"
@@ -151,11 +152,15 @@ const world = (options: DaemonOptions) =>
     Layer.provideMerge(logging(options))
   )
 
+const outageLine = ({ of, during, cause }: Outage): string =>
+  `${of} does not answer (${during}: ${cause instanceof Error ? cause.message : String(cause)}); resultity doctor says what stands in the way`
+
 /** One line a person can act on; the whole cause only when it is nobody's expected failure. */
 const complain = (cause: Cause.Cause<unknown>) =>
   Effect.sync(() => {
     const known = cause.reasons.find(Cause.isFailReason)?.error
-    const line = known instanceof Error ? known.message : Cause.pretty(cause)
+    const line =
+      known instanceof Outage ? outageLine(known) : known instanceof Error ? known.message : Cause.pretty(cause)
     process.stderr.write(`resultity daemon: ${line}\n`)
   })
 

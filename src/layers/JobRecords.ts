@@ -22,11 +22,14 @@ export interface Change {
   readonly jobId: JobId
   readonly epoch: number
   readonly patch: RecordPatch
-  /** False: may be lost by a power failure, never by the death of the process. */
+  /**
+   * False: a note of how far the job is. It may be lost by a power failure, never by the death of the process, and it changes an open document only:
+   * a store may carry it out long after its caller was told of an Outage, and by then the last word may stand there.
+   */
   readonly durable: boolean
 }
 
-/** missing: no such document. stale: a later epoch has changed it already, and nothing was changed. */
+/** missing: no such document. stale: a later epoch has changed it already, or a note came after the end, and nothing was changed. */
 export type Patched = "done" | "missing" | "stale"
 
 export interface Driver {

@@ -9,6 +9,8 @@ const say = (word: Word): void => void process.send?.(word)
 
 const runAll = async ({ seed, count, without, trace }: Extract<Task, { _tag: "Schedules" }>): Promise<Word> => {
   const reports: Array<Report | Broken> = []
+  // Every Outage of a plan would otherwise say where it was made.
+  Error.stackTraceLimit = trace ? 10 : 0
   for (let at = seed; at < seed + count; at++) {
     say({ _tag: "Begins", seed: at })
     const tracing = trace ? { trace: (atMs: number, what: string) => console.log(`${atMs} ${what}`) } : {}

@@ -1,6 +1,6 @@
 /**
- * Names of one run within the servers, so that nobody else's data is touched and nothing of an earlier run is found: a database in each, a virtual host of the
- * broker. Also what wipes them: everything of ours in Redis, everything of ours in RabbitMQ.
+ * Names of one run within the servers, so that nobody else's data is touched and nothing of an earlier run is found: a database in each, named as the
+ * installation is, and a virtual host of the broker. Also what wipes them: everything of ours in Redis, everything of ours in RabbitMQ.
  */
 import * as PgClient from "@effect/sql-pg/PgClient"
 import { Effect, Redacted } from "effect"

@@ -71,7 +71,7 @@ export const makeSetting = async (options: SettingOptions): Promise<Setting> => 
       controlPort: own[1] ?? 0,
       data,
       command: options.program,
-      args: [`--profile=${profile}`, "--log=Info"],
+      args: [`--profile=${profile}`, "--log=Info", ...(stores === null ? [] : [`--installation=${name}`])],
       env: { ...clock, ...(urls === null ? {} : variablesOf(urls)) }
     })
   }

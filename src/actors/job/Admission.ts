@@ -34,14 +34,15 @@ import {
   type OnNodeLoss,
   type Priority
 } from "../../schemas/Job.ts"
-import { RECORD_VERSION, type JobRecord, type WorkflowRef } from "../../schemas/JobRecord.ts"
-import type { JobRow } from "../../schemas/JobState.ts"
+import { RECORD_VERSION, type WorkflowRef } from "../../schemas/JobRecord.ts"
+import { isTerminal, type JobRow } from "../../schemas/JobState.ts"
 import type { Caller } from "../../schemas/Namespace.ts"
 import type { SettingsVersion } from "../../schemas/RuntimeSettings.ts"
 import { refuse, type Refusal } from "../../schemas/Refusal.ts"
 import { FreshJobs } from "./FreshJobs.ts"
 import { JobFeeds } from "./JobFeed.ts"
 import { ModelGate } from "./ModelGate.ts"
+import { openRecord } from "./OpenRecord.ts"
 import { OverloadGate } from "./OverloadGate.ts"
 import { Publisher } from "./Publisher.ts"
 import { currentTraceparent, traced } from "../../layers/Traced.ts"
@@ -216,7 +217,14 @@ const store = Effect.fnUntraced(function* (
     idempotency: yield* idempotencyOf(house, request, job),
     openJobsMax: caller.namespace.rules.openJobsMax
   }
-  const record = makeRecord(job, request)
+  const record = openRecord(job, {
+    version: RECORD_VERSION,
+    service: "cloud",
+    errorCode: null,
+    requestedModel: request.model,
+    request: request.request,
+    workflow: request.workflow
+  })
   const [opened, admitted] = yield* Effect.all(
     [Effect.result(house.records.open(record)), Effect.result(house.store.admit(admission))],
     { concurrency: 2 }
@@ -229,10 +237,15 @@ const store = Effect.fnUntraced(function* (
     )
   }
   if (admitted._tag === "Failure") return yield* Effect.fail(admitted.failure)
-  if (opened._tag === "Failure" && admitted.success.created) {
-    yield* withdraw(house, admitted.success.row)
-    return yield* Effect.fail(opened.failure)
+  if (opened._tag === "Failure") {
+    const { created, row } = admitted.success
+    const isThere = created && (yield* Effect.orElseSucceed(hasDocument(house, job), () => false))
+    // Perhaps only the answer was lost, and whoever repeats the key is told of an accepted job: the job's actor settles which it is.
+    const isAlone = created && admission.idempotency === null
+    if (isAlone && !isThere) yield* withdraw(house, row)
+    if (!isThere) return yield* Effect.fail(opened.failure)
   }
+  if (!admitted.success.created) yield* assertDocument(house, admitted.success.row)
   if (admitted.success.created) {
     house.fresh.keep({ row: admitted.success.row, record })
     // Whoever waits for the answer is about to read.
@@ -240,6 +253,19 @@ const store = Effect.fnUntraced(function* (
   }
   return admitted.success
 })
+
+const hasDocument = ({ records }: House, { id, namespaceId }: Job) =>
+  Effect.map(
+    records.get({ _tag: "Namespace", namespaceId }, id),
+    (record) => record !== null && record.errorCode !== WITHDRAWN
+  )
+
+/** A repeat is accepted when the first one is: as long as its document is not there, that may still be withdrawn. */
+const assertDocument = (house: House, { job, state }: JobRow) =>
+  Effect.gen(function* () {
+    if (isTerminal(state) || (yield* hasDocument(house, job))) return
+    return yield* new Outage({ of: "Admission", during: "admit", cause: "its document is not there" })
+  })
 
 const withdraw = (house: House, { job, epoch }: JobRow) =>
   Effect.gen(function* () {
@@ -271,47 +297,6 @@ const idempotencyOf = ({ settings }: House, { idempotencyKey, request, endpoint 
           expiresAt: acceptedAt + idempotencyMs
         }
   )
-
-const makeRecord = (job: Job, request: JobRequest): JobRecord => ({
-  jobId: job.id,
-  version: RECORD_VERSION,
-  service: "cloud",
-  environment: job.environment,
-  namespaceId: job.namespaceId,
-  keyId: job.keyId,
-  clientTag: job.clientTag,
-  priority: job.priority,
-  constraints: job.constraints,
-  state: "queued",
-  errorCode: null,
-  createdAt: job.acceptedAt,
-  finishedAt: null,
-  input: {
-    endpoint: job.endpoint,
-    mode: job.mode,
-    model: job.model,
-    requestedModel: request.model,
-    request: request.request
-  },
-  routing: { nodeId: null, assignedAt: null, attempts: [], fallbacks: [], decisions: [] },
-  output: null,
-  evaluation: { failure: false, failures: [], lowConfidence: null, moderation: [] },
-  system: {
-    queueMs: null,
-    dispatchMs: null,
-    firstTokenMs: null,
-    totalMs: null,
-    retries: 0,
-    gpu: null,
-    configDigest: job.configDigest
-  },
-  cost: null,
-  workflow: request.workflow,
-  completeness: "open",
-  truncatedReason: null,
-  moments: [],
-  held: false
-})
 
 /** Daemons consume a lane from when they hear of it; one that was not heard of is found by their next look. */
 const openLane = (house: House, job: Job) =>

@@ -7,7 +7,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { ActorContext, Behavior } from "../../kernel/Actor.ts"
-import type { Guarded } from "../../layers/JobStore.ts"
+import { type Guarded, WITHDRAWN } from "../../layers/JobStore.ts"
 import { Outage, waitOut } from "../../layers/Outage.ts"
 import { recordSpan, withParent } from "../../layers/Traced.ts"
 import { leaseTokenOf, type JobId } from "../../schemas/Ids.ts"
@@ -34,7 +34,7 @@ import {
   reattachAgain,
   storePieces
 } from "./JobPieces.ts"
-import { missingRecord } from "./MissingRecord.ts"
+import { withdrawnRecord } from "./OpenRecord.ts"
 import { endPoisoned } from "./PoisonedJob.ts"
 import { recordAgain, recordProgress } from "./Settlement.ts"
 
@@ -84,11 +84,12 @@ const init = Effect.fnUntraced(function* (house: JobHouse, options: JobOptions, 
     return null
   }
   const reader = { _tag: "Operator", by: `daemon/${house.daemonId}` } as const
-  const record = fresh?.record ?? (yield* waitOut(house.records.get(reader, jobId)))
+  const found = fresh?.record ?? (yield* waitOut(house.records.get(reader, jobId)))
+  const record = found ?? (row.epoch === 0 ? yield* withdraw(house, row) : null)
   const durable = row.epoch === 0 ? [] : yield* waitOut(house.traces.fence(jobId, row.epoch))
   const grant = self.restarts === 0 ? options.grant : null
   if (grant !== null && grant.epoch !== row.epoch) return yield* declineGrant(house, options, self)
-  const state = makeState(house, options, self, row, record ?? missingRecord(row), durable)
+  const state = makeState(house, options, self, row, record ?? withdrawnRecord(row.job), durable)
   const adopting = row.state === "active" && grant === null
   yield* apply(state, {
     _tag: "Started",
@@ -103,9 +104,20 @@ const init = Effect.fnUntraced(function* (house: JobHouse, options: JobOptions, 
     ...(grant === null ? {} : { past: grant.past })
   })
   if (record === null) yield* apply(state, { _tag: "Unservable", code: "record_missing" })
+  else if (record.errorCode === WITHDRAWN) yield* apply(state, { _tag: "Unservable", code: WITHDRAWN })
   else if (self.restarts > RESTARTS_MAX) yield* apply(state, { _tag: "Unservable", code: "poison" })
   return state
 })
+
+/**
+ * The document of this job never came, so whoever submitted it was told that it is not accepted. It may still come: the first document that is
+ * there decides, for every reader, and it may be the one that withdraws the job.
+ */
+const withdraw = ({ records, daemonId }: JobHouse, { job }: JobRow) =>
+  Effect.andThen(
+    waitOut(records.open(withdrawnRecord(job))),
+    waitOut(records.get({ _tag: "Operator", by: `daemon/${daemonId}` }, job.id))
+  )
 
 const refuseGrant = (house: JobHouse, { jobId, grant, from }: JobOptions) =>
   Effect.gen(function* () {

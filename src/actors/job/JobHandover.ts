@@ -68,8 +68,14 @@ export const onTaken = (state: JobActorState, taken: boolean): Effect.Effect<voi
   Effect.suspend(() => {
     if (taken && state.handing !== null) return gone(state)
     // An answer that comes after the waiting for it is over is a hint; a refusal may be because somebody else has the job by now.
-    return lookAtRow(state, state.handing === null ? Effect.void : takeBack(state))
+    return state.handing === null
+      ? lookAtRow(state, Effect.void)
+      : lookAtRow(state, takeBack(state), giveSlotBack(state))
   })
+
+/** Who declines the job does not use the slot. */
+const giveSlotBack = ({ handing, house }: JobActorState): Effect.Effect<void> =>
+  handing === null ? Effect.void : house.release(handing.nodeId, handing.lease)
 
 /** The answer is late or lost. While the store is out the job stays where it is. */
 export const onHandoverOverdue = (state: JobActorState): Effect.Effect<void, unknown> =>
@@ -80,12 +86,12 @@ export const onHandoverOverdue = (state: JobActorState): Effect.Effect<void, unk
     yield* lookAtRow(state, Effect.andThen(unreachable, takeBack(state)))
   })
 
-const lookAtRow = (state: JobActorState, unmoved: Effect.Effect<void>) =>
+const lookAtRow = (state: JobActorState, unmoved: Effect.Effect<void>, moved: Effect.Effect<void> = Effect.void) =>
   Effect.gen(function* () {
     const { house, job } = state
     const row = yield* Effect.catchTag(house.store.get(job.id), "Outage", () => Effect.succeed(null))
-    const moved = row !== null && (isTerminal(row.state) || row.epoch > state.machine.epoch)
-    yield* moved ? gone(state) : unmoved
+    const isMoved = row !== null && (isTerminal(row.state) || row.epoch > state.machine.epoch)
+    yield* isMoved ? Effect.andThen(moved, gone(state)) : unmoved
   })
 
 const gone = (state: JobActorState) =>
@@ -97,9 +103,9 @@ const gone = (state: JobActorState) =>
 
 const takeBack = (state: JobActorState): Effect.Effect<void> =>
   Effect.gen(function* () {
-    const { handing, house, self } = state
+    const { self } = state
+    yield* giveSlotBack(state)
     state.handing = null
     yield* self.cancelAfter("handover")
-    if (handing !== null) yield* house.release(handing.nodeId, handing.lease)
     yield* self.after("want", AGAIN_AFTER, { _tag: "DispatcherRestarted" })
   })

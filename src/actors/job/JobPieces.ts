@@ -232,6 +232,8 @@ export const isWhole = ({ feed, job }: JobActorState): boolean => {
 
 /** Ends a whole answer whose signed result is lost with its node: charged by the server's own count, and nothing for the prompt. */
 export const completeWhole = (state: JobActorState): Effect.Effect<void, unknown> => {
+  // The result came before its node was lost: it stands, in the record already.
+  if (state.result !== null) return Effect.void
   const outputTokens = Math.min(state.machine.tokens, state.job.outputTokensMax)
   state.result = { promptTokens: 0, outputTokens, gpu: null }
   return apply(state, { _tag: "Result", last: state.feed.events.length, promptTokens: 0, outputTokens })

@@ -68,7 +68,8 @@ export class JobSupervisor extends Context.Service<
         const current = yield* settings.current
         const weight = yield* weightOf(namespaceId)
         // The copy is of before the first claim; a later message says that there was one.
-        if ((arrival.delivery?.envelope.attempt ?? 0) > 0) house.fresh.take(jobId)
+        const { delivery } = arrival
+        if (delivery !== null && (delivery.redelivered || delivery.envelope.attempt > 0)) house.fresh.take(jobId)
         const startWith = (hold: Hold) =>
           jobs
             .start({

@@ -68,7 +68,8 @@ const closeRecord = (state: JobActorState, ending: Ending): Effect.Effect<boolea
     // A note of how far it is must not land after the last word.
     if (state.noting !== null) yield* Deferred.await(state.noting)
     const now = yield* Clock.currentTimeMillis
-    const rest = feed.events.slice(state.stored)
+    // What a feed holds without a claim was relayed from the owner, who stores it.
+    const rest = machine.claimed ? feed.events.slice(state.stored) : []
     const { epoch, attempt } = machine
     const joined = rest.length === 0 || (yield* house.traces.append({ jobId: job.id, epoch, attempt, events: rest }))
     if (!joined) return false

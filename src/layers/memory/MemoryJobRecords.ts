@@ -9,11 +9,11 @@ const driver = (state: State): JobRecords.Driver => ({
     Effect.sync(() => {
       if (!state.records.has(record.jobId)) state.records.set(record.jobId, { record, epoch: 0, mark: null })
     }),
-  patch: ({ jobId, epoch, patch }) =>
+  patch: ({ jobId, epoch, patch, durable }) =>
     Effect.sync(() => {
       const stored = state.records.get(jobId)
       if (stored === undefined || stored.mark !== null) return "missing"
-      if (epoch < stored.epoch) return "stale"
+      if (epoch < stored.epoch || (!durable && stored.record.completeness !== "open")) return "stale"
       stored.epoch = epoch
       stored.record = { ...stored.record, ...patch }
       return "done"

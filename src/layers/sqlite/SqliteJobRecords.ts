@@ -41,22 +41,27 @@ const open = (record: JobRecord) => {
   }
 }
 
-/** Sets the columns of an unmarked row that no later epoch has changed. */
-const setColumns = (sql: Sql, jobId: JobId, epoch: number, columns: ReadonlyArray<Column>): JobRecords.Patched => {
+/** Sets the columns of an unmarked row that no later epoch has changed; a note's, of one that is open as well. */
+const setColumns = (
+  sql: Sql,
+  { jobId, epoch, durable }: JobRecords.Change,
+  columns: ReadonlyArray<Column>
+): JobRecords.Patched => {
   const all: ReadonlyArray<Column> = [["epoch", epoch], ...columns]
   const set = all.map(([name]) => `${name} = ?`).join(", ")
-  const text = `UPDATE record SET ${set} WHERE job_id = ? AND segment_id IS NULL AND epoch <= ?`
+  const text = `UPDATE record SET ${set} WHERE job_id = ? AND segment_id IS NULL AND epoch <= ?${durable ? "" : " AND completeness = 'open'"}`
   if (sql(text).run(...values(all), jobId, epoch).changes === 1) return "done"
   const known = sql("SELECT 1 FROM record WHERE job_id = ? AND segment_id IS NULL").get(jobId) !== undefined
   return known ? "stale" : "missing"
 }
 
-const patch = ({ jobId, epoch, patch: fields }: JobRecords.Change) => {
+const patch = (change: JobRecords.Change) => {
+  const { jobId, patch: fields } = change
   const columns = patchColumns(fields)
   const input = fields.input === undefined ? undefined : JSON.stringify(fields.input)
   const output = fields.output === undefined || fields.output === null ? fields.output : JSON.stringify(fields.output)
   return (sql: Sql) => {
-    const patched = setColumns(sql, jobId, epoch, columns)
+    const patched = setColumns(sql, change, columns)
     if (patched !== "done") return Result.succeed(patched)
     if (input !== undefined) putBeside(sql, "record_input", jobId, input)
     if (output === null) {

@@ -212,6 +212,28 @@ describe("Admission: a store that is out", () => {
     })
   )
 
+  it.effect(
+    "for the record of a keyed request: whoever repeats it is refused until the job is withdrawn, then it is a new one",
+    () =>
+      Effect.gen(function* () {
+        const { world, daemon, caller } = yield* begin()
+        const request = aRequest({ idempotencyKey: "again" })
+        daemon.faults.fail("JobRecords.open")
+        assert.strictEqual(yield* refusal(daemon, caller, request), "Outage")
+        assert.strictEqual(yield* refusal(daemon, caller, request), "Outage")
+        const [first] = world.shared.state.jobs.values()
+        assert.strictEqual(world.shared.state.jobs.size, 1)
+        daemon.faults.heal()
+        yield* world.untilOver(first!.row.job.id)
+        assert.deepStrictEqual([first!.row.errorCode, first!.row.charged], ["record_unavailable", credits(0)])
+        const record = world.shared.records.records.get(first!.row.job.id)?.record
+        assert.deepStrictEqual([record?.state, record?.errorCode], ["failed", "record_unavailable"])
+        const second = yield* admit(daemon, caller, request)
+        assert.isTrue(second.created)
+        assert.notStrictEqual(second.row.job.id, first!.row.job.id)
+      })
+  )
+
   it.effect("whose answer was lost: the row without its document is failed and refunded", () =>
     Effect.gen(function* () {
       const { world, daemon, caller } = yield* begin()

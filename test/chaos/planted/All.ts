@@ -23,15 +23,23 @@ const WITHOUT: ReadonlyMap<Plant, ReadonlyArray<Sweep>> = new Map([
 
 /** For those that the first seeds do not show, by name. */
 const FROM: ReadonlyMap<string, number> = new Map([
+  ["settle twice", 11],
+  ["no epoch check in claim", 20],
+  ["publish outside of the transaction", 9],
+  ["acknowledge what came back", 12],
+  ["ignore the prefetch", 16],
+  ["store a late piece twice", 18],
+  ["prune what was not verified", 19],
   ["no owner check in claim", 60],
   ["no epoch check in finish", 95],
-  ["hand back without a message", 30],
+  ["hand back without a message", 60],
   ["mark as sent before the confirm", 97],
   ["answer a refused claim as claimed", 60],
   ["no fence around the trace", 45],
   ["take over without fencing the trace", 45],
-  ["take over and forget what was stored", 70],
+  ["take over and forget what was stored", 100],
   ["take a job from an owner that lives", 80],
+  ["change a record whatever the epoch", 70],
   ["no epoch check for sweepers", 50]
 ])
 

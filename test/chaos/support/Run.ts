@@ -109,6 +109,10 @@ export class Run {
     return this.built.shared
   }
 
+  get inLanes(): number {
+    return this.built.inLanes()
+  }
+
   get callers(): ReadonlyArray<Caller> {
     return this.built.callers
   }

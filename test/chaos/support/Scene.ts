@@ -22,7 +22,7 @@ export const sceneOf = (run: Run, outstanding: ReadonlyMap<JobId, number>, hasEn
     outstanding: (jobId) => outstanding.get(jobId) ?? 0,
     mayForget: () => hasEnded() && crossings.hit.some((fault) => FORGETFUL.some((part) => fault.startsWith(part))),
     prefetch: plan.prefetch,
-    isGentle: () => isGentle(history.crashes, crossings.hit),
+    isGentle: () => !hasEnded() && isGentle(history.crashes, crossings.hit),
     isStranded: (row) => isStranded(run, row),
     leavesRecordsOpen: Modes.leavesRecordsOpen(plan.without),
     keepsForEver: Modes.keepsForEver(plan.without),

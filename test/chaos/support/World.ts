@@ -8,6 +8,7 @@ import * as MemoryRelay from "../../../src/layers/memory/MemoryRelay.ts"
 import * as MemoryState from "../../../src/layers/memory/MemoryState.ts"
 import { Namespaces } from "../../../src/layers/Namespaces.ts"
 import { Settings } from "../../../src/layers/Settings.ts"
+import { Transport } from "../../../src/layers/Transport.ts"
 import { KeyId, NamespaceId } from "../../../src/schemas/Ids.ts"
 import type { Caller } from "../../../src/schemas/Namespace.ts"
 import { aNamespace, credits } from "../../support/factories.ts"
@@ -19,6 +20,8 @@ export interface World {
   readonly shared: Shared
   /** Who submits: one namespace with more than enough, and one that runs out. */
   readonly callers: ReadonlyArray<Caller>
+  /** Messages that wait in lanes or are held by a daemon. A lane without a consumer holds what nobody waits for, and expires. */
+  readonly inLanes: () => number
 }
 
 const CREDITS = [10_000_000, 700]
@@ -49,7 +52,14 @@ export const makeWorld = (plan: Plan, scope: Scope.Scope, now: number) =>
       yield* Context.get(stores, CreditLedger).grant(grant)
       callers.push({ namespace, keyId: KeyId.make(`key_chaos${at}`) })
     }
-    return { shared, callers } satisfies World
+    const { depths } = Context.get(stores, Transport)
+    const inLanes = () => {
+      const found = Effect.runSyncExit(depths)
+      const all = found._tag === "Success" ? found.value : []
+      const heard = all.filter(({ consumers }) => consumers > 0)
+      return heard.reduce((sum, { ready, unacknowledged }) => sum + ready + (unacknowledged ?? 0), 0)
+    }
+    return { shared, callers, inLanes } satisfies World
   })
 
 const rulesOf = ({ graceMs, laneMax, crashesMax }: Plan) => ({

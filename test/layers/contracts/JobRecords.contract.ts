@@ -74,10 +74,27 @@ export const jobRecordsContract = (backEnd: string, layer: Layer.Layer<JobRecord
           )
           yield* records.open(before)
 
-          assert.strictEqual(yield* records.patch(aChange(before.jobId, patch, bits.length % 2 === 0)), "done")
+          // A note changes open documents only.
+          const durable = before.completeness !== "open" || bits.length % 2 === 0
+          assert.strictEqual(yield* records.patch(aChange(before.jobId, patch, durable)), "done")
 
           assert.deepStrictEqual(yield* records.get(operator, before.jobId), { ...before, ...patch })
         })
+    )
+
+    it.effect("takes no note of progress once the document is closed, however late a store carries it out", () =>
+      Effect.gen(function* () {
+        const records = yield* JobRecords
+        const record = aRecord({ completeness: "open" })
+        yield* records.open(record)
+        assert.strictEqual(yield* records.patch(aChange(record.jobId, { state: "active" }, false, 1)), "done")
+        const last = { state: "completed", completeness: "complete" } as const
+        assert.strictEqual(yield* records.patch(aChange(record.jobId, last, true, 1)), "done")
+
+        assert.strictEqual(yield* records.patch(aChange(record.jobId, { state: "active" }, false, 1)), "stale")
+        assert.deepStrictEqual(yield* records.get(operator, record.jobId), { ...record, ...last })
+        assert.strictEqual(yield* records.patch(aChange(record.jobId, { errorCode: "again" }, true, 1)), "done")
+      })
     )
 
     it.effect("keeps a request of megabytes and NUL characters to the byte while the document grows", () =>
