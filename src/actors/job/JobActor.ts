@@ -34,7 +34,7 @@ import {
   reattachAgain,
   storePieces
 } from "./JobPieces.ts"
-import { withdrawnRecord } from "./OpenRecord.ts"
+import { withdraw, withdrawnRecord } from "./OpenRecord.ts"
 import { endPoisoned } from "./PoisonedJob.ts"
 import { recordAgain, recordProgress } from "./Settlement.ts"
 
@@ -85,7 +85,7 @@ const init = Effect.fnUntraced(function* (house: JobHouse, options: JobOptions, 
   }
   const reader = { _tag: "Operator", by: `daemon/${house.daemonId}` } as const
   const found = fresh?.record ?? (yield* waitOut(house.records.get(reader, jobId)))
-  const record = found ?? (row.epoch === 0 ? yield* withdraw(house, row) : null)
+  const record = found ?? (row.epoch === 0 ? yield* withdraw(house.records, row.job) : null)
   const durable = row.epoch === 0 ? [] : yield* waitOut(house.traces.fence(jobId, row.epoch))
   const grant = self.restarts === 0 ? options.grant : null
   if (grant !== null && grant.epoch !== row.epoch) return yield* declineGrant(house, options, self)
@@ -108,16 +108,6 @@ const init = Effect.fnUntraced(function* (house: JobHouse, options: JobOptions, 
   else if (self.restarts > RESTARTS_MAX) yield* apply(state, { _tag: "Unservable", code: "poison" })
   return state
 })
-
-/**
- * The document of this job never came, so whoever submitted it was told that it is not accepted. It may still come: the first document that is
- * there decides, for every reader, and it may be the one that withdraws the job.
- */
-const withdraw = ({ records, daemonId }: JobHouse, { job }: JobRow) =>
-  Effect.andThen(
-    waitOut(records.open(withdrawnRecord(job))),
-    waitOut(records.get({ _tag: "Operator", by: `daemon/${daemonId}` }, job.id))
-  )
 
 const refuseGrant = (house: JobHouse, { jobId, grant, from }: JobOptions) =>
   Effect.gen(function* () {

@@ -1,4 +1,7 @@
 /** The document of a job as it opens, before anything happened to it. */
+import * as Effect from "effect/Effect"
+import type { JobRecords } from "../../layers/JobRecords.ts"
+import { waitOut } from "../../layers/Outage.ts"
 import { WITHDRAWN } from "../../layers/JobStore.ts"
 import type { Job } from "../../schemas/Job.ts"
 import { type JobRecord, RECORD_VERSION } from "../../schemas/JobRecord.ts"
@@ -58,3 +61,13 @@ export const withdrawnRecord = (job: Job): JobRecord =>
     request: null,
     workflow: null
   })
+
+/**
+ * What stands of a job whose document never came, so that whoever submitted it was told that it is not accepted. It may still come: the first
+ * document that is there decides, for every reader, and it may be the one that withdraws the job.
+ */
+export const withdraw = (records: JobRecords["Service"], job: Job): Effect.Effect<JobRecord | null> =>
+  Effect.andThen(
+    waitOut(records.open(withdrawnRecord(job))),
+    waitOut(records.get({ _tag: "Operator", by: "the job's actor" }, job.id))
+  )
