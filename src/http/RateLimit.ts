@@ -2,7 +2,6 @@
  * The buckets of the public listener: requests of a key, wrong keys of an address, handshakes of an address. When the limiter itself is out,
  * requests pass: a limit that is lost for a while does less harm than an API that is.
  */
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { type Bucket, RateLimits, type Verdict } from "../layers/RateLimits.ts"
 import { type Refusal, refuse } from "../schemas/Refusal.ts"
@@ -17,7 +16,7 @@ const HANDSHAKES_BURST = 500
 const take = (bucket: Bucket): Effect.Effect<Verdict | null, never, RateLimits> =>
   Effect.gen(function* () {
     const limits = yield* RateLimits
-    return yield* limits.take(bucket, yield* Clock.currentTimeMillis)
+    return yield* limits.take(bucket)
   }).pipe(
     Effect.catchTag("Outage", ({ of, during }) => Effect.as(Effect.logWarning("limits are out", { of, during }), null))
   )

@@ -21,8 +21,8 @@ export interface Verdict {
 }
 
 export interface Driver {
-  /** Takes one if there is one, atomically. */
-  readonly take: (bucket: Bucket, now: number) => Effect.Effect<Verdict, Outage>
+  /** Takes one if there is one, atomically. `at`: ms; without it the store's own clock, which is the same for every daemon however theirs are set. */
+  readonly take: (bucket: Bucket, at?: number) => Effect.Effect<Verdict, Outage>
 }
 
 export class RateLimits extends Context.Service<RateLimits, Driver>()("resultity/layers/RateLimits") {}

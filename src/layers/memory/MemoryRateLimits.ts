@@ -3,6 +3,7 @@
  * which it is full again; a full bucket is the same as none, so it is forgotten. When there are too many, the one that is
  * soonest full goes early: that opens its limit by what it had still to refill, and no other.
  */
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { Outage } from "../Outage.ts"
@@ -53,12 +54,13 @@ export const make = (bucketsMax: number = BUCKETS_MAX): MemoryRateLimits => {
     return verdict
   }
   const driver: Driver = {
-    take: (bucket, now) =>
-      Effect.suspend(() =>
-        out
-          ? Effect.fail(new Outage({ of: "RateLimits", during: "take", cause: "the memory is out" }))
-          : Effect.succeed(take(bucket, now))
-      )
+    take: (bucket, at) =>
+      Effect.suspend(() => {
+        if (out) return Effect.fail(new Outage({ of: "RateLimits", during: "take", cause: "the memory is out" }))
+        return at === undefined
+          ? Effect.map(Clock.currentTimeMillis, (now) => take(bucket, now))
+          : Effect.succeed(take(bucket, at))
+      })
   }
   return {
     rateLimits: makeFront(driver),

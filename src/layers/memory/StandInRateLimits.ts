@@ -22,13 +22,13 @@ export const layer: Layer.Layer<RateLimits, never, RateLimits> = Layer.effect(
           : Effect.logInfo("shared rate limits are back")
       })
     return make({
-      take: ({ name, ratePerSecond, burst }, now) =>
-        shared.take({ name, ratePerSecond, burst }, now).pipe(
+      take: ({ name, ratePerSecond, burst }, at) =>
+        shared.take({ name, ratePerSecond, burst }, at).pipe(
           Effect.tap(() => note(false, "take")),
           Effect.catchTag("Outage", ({ during }) =>
             Effect.andThen(
               note(true, during),
-              own.take({ name, ratePerSecond: ratePerSecond / 2, burst: Math.max(1, burst / 2) }, now)
+              own.take({ name, ratePerSecond: ratePerSecond / 2, burst: Math.max(1, burst / 2) }, at)
             )
           )
         )

@@ -11,9 +11,9 @@ export const layer: Layer.Layer<RateLimits, never, RedisClient> = Layer.effect(
   RateLimits,
   Effect.map(RedisClient, ({ script, tag }) =>
     make({
-      take: ({ name, ratePerSecond, burst }, now) =>
+      take: ({ name, ratePerSecond, burst }, at) =>
         Effect.map(
-          script("RateLimits", "bucket", [ratePerSecond, burst, now], `${tag}:bucket:${toKeyText(name)}`),
+          script("RateLimits", "bucket", [ratePerSecond, burst, at ?? ""], `${tag}:bucket:${toKeyText(name)}`),
           (told) => {
             const [allowed, remaining, retryAfterMs, resetMs] = told as Told
             return { allowed: allowed === 1, remaining, retryAfterMs, resetMs }

@@ -78,6 +78,19 @@ export const rateLimitsContract = <R = never>(
       })
     )
 
+    it.effect("keeps its own time when it is told none", () =>
+      Effect.gen(function* () {
+        const limits = yield* RateLimits
+        const bucket = aBucket({ burst: 2, ratePerSecond: 0.001 })
+        assert.isTrue((yield* limits.take(bucket)).allowed)
+        assert.isTrue((yield* limits.take(bucket)).allowed)
+        const refused = yield* limits.take(bucket)
+        assert.isFalse(refused.allowed)
+        assert.isAtMost(refused.retryAfterMs, 1_000_000)
+        assert.isAbove(refused.retryAfterMs, 900_000)
+      })
+    )
+
     const Steps = Schema.Array(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 700 })))
     const rule = { ratePerSecond: Schema.Literals([1, 2, 5, 8, 100]), burst: Schema.Literals([1, 2, 5]) }
     it.effect.prop(

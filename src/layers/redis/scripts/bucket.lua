@@ -1,9 +1,13 @@
--- A bucket is one number: when it is full again. KEYS[1]: the bucket. rate per second, burst, now: allowed, remaining, retryAfterMs, resetMs
+-- A bucket is one number: when it is full again. KEYS[1]: the bucket. rate per second, burst, at or nothing: allowed, remaining, retryAfterMs, resetMs
 local ROUNDING_MS = 0.001
 local burst, now = tonumber(ARGV[2]), tonumber(ARGV[3])
+if not now then
+  local time = redis.call('TIME')
+  now = time[1] * 1000 + math.floor(time[2] / 1000)
+end
 local interval = 1000 / tonumber(ARGV[1])
 local empty = now + burst * interval
-local known = tonumber(redis.call('GET', KEYS[1]) or ARGV[3])
+local known = tonumber(redis.call('GET', KEYS[1]) or now)
 -- Never emptier than empty: a clock that was ahead, or a limit that was raised, does not lock anybody out.
 local full = math.min(math.max(known, now), empty)
 local allowed = full + interval <= empty + ROUNDING_MS
