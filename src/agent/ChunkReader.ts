@@ -70,9 +70,10 @@ const makeReader = (): Reader => {
     for (const choice of listOf(fields["choices"])) {
       const delta = deltaOf(choice)
       if (delta instanceof RuntimeFailed) return void (outcome = delta)
-      if (delta === null) continue
+      // Some send an empty piece after the last one, with the usage.
+      if (delta === null || finished.get(delta.choice) === true) continue
       chunks.push(delta)
-      finished.set(delta.choice, delta.finish !== undefined || finished.get(delta.choice) === true)
+      finished.set(delta.choice, delta.finish !== undefined)
     }
     const usage = usageOf(fields["usage"])
     if (usage !== null) chunks.push(usage)

@@ -87,12 +87,14 @@ const chunksOf = (assignment: Assignment): ReadonlyArray<RuntimeChunk> => {
     ]
   }
   const said = new Map(assignment.prefix.map(({ choice, text }) => [choice, text]))
+  const over = new Set(assignment.prefix.filter(({ finished }) => finished).map(({ choice }) => choice))
+  const open = choices.filter((choice) => !over.has(choice))
   const answers = choices.map((choice) => expectedAnswer(endpoint, body, choice))
   const rests = answers.map((answer, choice) => restAfter(answer, said.get(choice) ?? ""))
   const longest = Math.max(...rests.map((rest) => rest.length))
   const chunks: Array<RuntimeChunk> = []
   for (let at = 0; at <= longest; at++) {
-    for (const choice of choices) {
+    for (const choice of open) {
       const text = rests[choice]?.[at]
       if (text !== undefined) chunks.push({ _tag: "Delta", choice, text })
       else if (at === rests[choice]?.length) {

@@ -138,7 +138,9 @@ export const DaemonFrame = Schema.TaggedUnion({
     /** The number of the first piece to send. */
     firstSeq: Schema.Int,
     /** What each choice has said already; empty for a fresh start. */
-    prefix: Schema.Array(Schema.Struct({ choice: Schema.Natural, text: Schema.String })),
+    prefix: Schema.Array(
+      Schema.Struct({ choice: Schema.Natural, text: Schema.String, finished: Schema.optionalKey(Schema.Literal(true)) })
+    ),
     outputTokensMax: Schema.Natural,
     deadlineMs: Schema.Natural
   },

@@ -25,15 +25,27 @@ export type TokenEvent = typeof TokenEvent.Type
 export interface ChoiceText {
   readonly choice: number
   readonly text: string
+  /** Set when it has said its last piece: whoever goes on says no more of it. */
+  readonly finished?: true
 }
 
 /** The text of each choice, in the order of their numbers: what another node goes on from. */
-export const textByChoice = (events: Iterable<Pick<TokenEvent, "choice" | "text">>): ReadonlyArray<ChoiceText> => {
+export const textByChoice = (
+  events: Iterable<Pick<TokenEvent, "choice" | "text" | "finish">>
+): ReadonlyArray<ChoiceText> => {
   const parts = new Map<number, Array<string>>()
-  for (const { choice, text } of events) {
+  const over = new Set<number>()
+  for (const { choice, text, finish } of events) {
     const known = parts.get(choice)
     if (known === undefined) parts.set(choice, [text])
     else known.push(text)
+    if (finish !== undefined) over.add(choice)
   }
-  return [...parts].toSorted(([a], [b]) => a - b).map(([choice, texts]) => ({ choice, text: texts.join("") }))
+  return [...parts]
+    .toSorted(([a], [b]) => a - b)
+    .map(([choice, texts]) => ({
+      choice,
+      text: texts.join(""),
+      ...(over.has(choice) ? { finished: true as const } : {})
+    }))
 }

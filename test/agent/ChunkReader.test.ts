@@ -68,6 +68,17 @@ describe("a runtime's event stream", () => {
     })
   )
 
+  it.effect("drops what comes of a choice after its last piece", () =>
+    Effect.gen(function* () {
+      const chunks = yield* readText(
+        data(say("a", { finish_reason: "stop" })),
+        data(say("", { finish_reason: "stop" })),
+        "data: [DONE]\n\n"
+      )
+      assert.deepStrictEqual(chunks, [delta("a", { finish: "stop" })])
+    })
+  )
+
   it.effect("fails by an error in the stream, after what was said before it", () =>
     Effect.gen(function* () {
       const seen: Array<RuntimeChunk> = []

@@ -73,6 +73,11 @@ describe("a simulated runtime", () => {
       for (const choice of [0, 1, 2]) {
         assert.strictEqual(textOf(three, choice), expectedAnswer("chat", { ...body, n: 3 }, choice).text)
       }
+      const rest = yield* collect(
+        chat({ body: { ...body, n: 2 }, prefix: [{ choice: 0, text: "whatever", finished: true }] })
+      )
+      assert.isFalse(rest.some((chunk) => chunk._tag === "Delta" && chunk.choice === 0))
+      assert.strictEqual(textOf(rest, 1), expectedAnswer("chat", { ...body, n: 2 }, 1).text)
       const long = expectedAnswer("chat", { ...body, min_tokens: 300 }, 0)
       assert.strictEqual(long.pieces.length, 300)
       const bounded = yield* collect(chat({ outputTokensMax: 4 }))

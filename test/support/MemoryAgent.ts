@@ -357,7 +357,9 @@ const holdingOf = (held: Held) => {
 export const scriptOf = ({ endpoint, body, prefix, firstSeq }: AssignFrame): ReadonlyArray<Piece> => {
   const choices = Array.from({ length: choicesIn(endpoint, body) }, (_, choice) => choice)
   const said = new Map(prefix.map(({ choice, text }) => [choice, text]))
-  const pieces: Array<Omit<Piece, "seq">> = choices.flatMap((choice) => {
+  const over = new Set(prefix.filter(({ finished }) => finished).map(({ choice }) => choice))
+  const open = choices.filter((choice) => !over.has(choice))
+  const pieces: Array<Omit<Piece, "seq">> = open.flatMap((choice) => {
     if (endpoint === "embeddings") {
       return [{ choice, text: "", extra: { embedding: expectedEmbedding(body, choice) }, finish: "stop" as const }]
     }

@@ -26,6 +26,7 @@ import { leasedElsewhere, onHandoverOverdue, onHandoverSent, onTaken } from "./J
 import type { ClaimAnswer, JobMessage } from "./JobMessages.ts"
 import {
   completeWhole,
+  finishedIn,
   isWhole,
   onNodeHolds,
   onNodePieces,
@@ -175,6 +176,7 @@ const makeState = (
     attempt: attemptBefore(row, record, feed.events),
     result: null,
     suspicious: false,
+    over: finishedIn(feed.events),
     noting: null,
     lastPieceAt: 0,
     leasedAt: record.system.queueMs === null ? null : row.job.acceptedAt + record.system.queueMs,

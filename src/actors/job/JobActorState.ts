@@ -122,6 +122,8 @@ export interface JobActorState {
   outputBytes: number
   attempt: AttemptProgress
   result: AttemptResult | null
+  /** Choices that have said their last piece. */
+  readonly over: Set<number>
   suspicious: boolean
   /** Open while a note of the job's progress is on its way to the record. */
   noting: Deferred.Deferred<void> | null

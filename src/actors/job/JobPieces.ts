@@ -41,7 +41,7 @@ export const onNodePieces = (state: JobActorState, report: Report<"NodePieces">)
     if (!isCurrent(state, report)) return
     const now = yield* Clock.currentTimeMillis
     const before = state.attempt.counted.tokens
-    const { news, gap } = take(state, report.pieces, now)
+    const { news, gap, broken } = take(state, report.pieces, now)
     if (news > 0) {
       state.lastPieceAt = now
       state.attempt.repeats = 0
@@ -52,30 +52,46 @@ export const onNodePieces = (state: JobActorState, report: Report<"NodePieces">)
       yield* Metric.update(Metrics.tokens, tokens)
       if (state.tracesOut) publish(state.feed, length)
       yield* storePieces(state)
-      const broken = broke(state)
-      if (broken !== null) return yield* apply(state, { _tag: "AttemptFailed", code: broken, fault: "node" })
     }
+    const code = broken ?? (news > 0 ? broke(state) : null)
+    if (code !== null) return yield* apply(state, { _tag: "AttemptFailed", code, fault: "node" })
     if (gap) yield* askAgain(state)
   })
 
+interface Taken {
+  readonly news: number
+  /** A piece is further ahead. */
+  readonly gap: boolean
+  /** What no node may send. */
+  readonly broken: string | null
+}
+
 /** Appends what follows on from what is there; a piece further ahead is a gap. */
-const take = (state: JobActorState, pieces: ReadonlyArray<Piece>, now: number): { news: number; gap: boolean } => {
+const take = (state: JobActorState, pieces: ReadonlyArray<Piece>, now: number): Taken => {
   const { feed, attempt } = state
   const offsetMs = Math.max(0, now - attempt.assignedAt)
   let news = 0
   for (const piece of pieces) {
     const next = feed.events.length + 1
     if (piece.seq < next) continue
-    if (piece.seq > next) return { news, gap: true }
+    if (piece.seq > next) return { news, gap: true, broken: null }
+    // Whoever takes embeddings over makes them all again.
+    if (state.job.endpoint !== "embeddings" && state.over.has(piece.choice))
+      return { news, gap: false, broken: "finished_choice" }
     const event: TokenEvent = { ...piece, offsetMs }
     feed.events.push(event)
+    if (piece.finish !== undefined) state.over.add(piece.choice)
     attempt.hash?.add(piece)
     attempt.counted = addPiece(attempt.counted, piece)
     state.outputBytes += piece.text.length + (piece.extra === undefined ? 0 : JSON.stringify(piece.extra).length)
     news += 1
   }
-  return { news, gap: false }
+  return { news, gap: false, broken: null }
 }
+
+/** The choices that have said their last piece. */
+export const finishedIn = (events: ReadonlyArray<TokenEvent>): Set<number> =>
+  new Set(events.flatMap(({ choice, finish }) => (finish === undefined ? [] : [choice])))
 
 const broke = ({ machine, job, outputBytes, feed }: JobActorState): string | null => {
   if (outputBytes > OUTPUT_BYTES_MAX) return "output_too_large"
@@ -224,11 +240,7 @@ export const onNodeResumed = (state: JobActorState, { nodeId, firstSeq }: Report
   })
 
 /** Every choice has said its last piece: there is nothing left that another node could go on with. */
-export const isWhole = ({ feed, job }: JobActorState): boolean => {
-  const finished = new Set<number>()
-  for (const { choice, finish } of feed.events) if (finish !== undefined) finished.add(choice)
-  return finished.size >= job.choices
-}
+export const isWhole = ({ over, job }: JobActorState): boolean => over.size >= job.choices
 
 /** Ends a whole answer whose signed result is lost with its node: charged by the server's own count, and nothing for the prompt. */
 export const completeWhole = (state: JobActorState): Effect.Effect<void, unknown> => {

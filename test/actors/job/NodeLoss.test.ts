@@ -27,6 +27,12 @@ const midStream = (said: number, over: Partial<JobRequest> = {}, options: WorldO
     return { world, daemon, caller, request, job, reading, first, second, answer: answersTo(request)[0]! }
   })
 
+const twoChoices = (over: Partial<JobRequest> = {}) => {
+  const { body } = aRequest()
+  const both = { ...body, n: 2 }
+  return aRequest({ choices: 2, body: both, request: both, ...over })
+}
+
 describe("a node that is lost mid-stream", () => {
   it.effect("comes back within its grace with what it kept: no gap, no repeat, one attempt", () =>
     Effect.gen(function* () {
@@ -88,6 +94,47 @@ describe("a node that is lost mid-stream", () => {
         routing.fallbacks.map(({ from, to, reason }) => [from, to, reason]),
         [[first.nodeId, second.nodeId, "node_lost"]]
       )
+    })
+  )
+
+  it.effect("had finished one of two choices: another one goes on with the other only", () =>
+    Effect.gen(function* () {
+      const two = twoChoices()
+      const [one, other] = answersTo(two) as [string, string]
+      const firstChoice = one.split(" ").length + 1
+      const { world, job, reading, first, second } = yield* midStream(firstChoice + 3, two)
+      first.die()
+      yield* world.until("handed over", () => second.assigned.length === 1)
+      const said = reading.events.filter(({ choice }) => choice === 1).map(({ text }) => text)
+      assert.deepStrictEqual(second.assigned[0]!.prefix, [
+        { choice: 0, text: one, finished: true },
+        { choice: 1, text: said.join("") }
+      ])
+      second.finish(second.of(job.id))
+      yield* world.until("ended", () => reading.row !== null)
+      assert.strictEqual(world.row(job.id).state, "completed")
+      assert.deepStrictEqual(
+        world.record(job.id).output?.choices.map(({ text }) => text),
+        [one, other]
+      )
+    })
+  )
+
+  it.effect("is followed by one that speaks again of a finished choice: nobody is shown it, and it is at fault", () =>
+    Effect.gen(function* () {
+      const two = twoChoices({ deadlineMs: 60_000 })
+      const firstChoice = answersTo(two)[0]!.split(" ").length + 1
+      const { world, job, reading, first, second } = yield* midStream(firstChoice + 3, two)
+      first.die()
+      yield* world.until("handed over", () => second.assigned.length === 1)
+      const { length } = reading.events
+      const { attempt, epoch } = second.assigned[0]!
+      const again = { seq: length + 1, choice: 0, text: "And" }
+      second.send({ _tag: "Pieces", jobId: job.id, attempt, epoch, pieces: [again] })
+      yield* world.pass(60_000)
+      yield* world.untilOver(job.id)
+      assert.strictEqual(reading.events.length, length)
+      assert.isTrue(world.record(job.id).evaluation.failures.some(({ code }) => code === "finished_choice"))
     })
   )
 
