@@ -17,6 +17,7 @@ import * as Backends from "./Backends.ts"
 import * as Bootstrap from "./Bootstrap.ts"
 import { HELP, readOptions, type DaemonOptions } from "./DaemonOptions.ts"
 import { Listeners } from "./http/Server.ts"
+import { withSharedClock } from "./kernel/SharedClock.ts"
 import { DaemonConfig } from "./layers/DaemonConfig.ts"
 import { LiveNodes } from "./layers/LiveNodes.ts"
 import { Outage } from "./layers/Outage.ts"
@@ -171,7 +172,8 @@ if (Result.isFailure(options)) {
 } else if (options.success === "help") {
   process.stdout.write(`${HELP}\n`)
 } else {
-  const program = Effect.provide(daemon(options.success), world(options.success))
+  const alone = Effect.provide(daemon(options.success), world(options.success))
+  const program = isCluster(options.success) ? withSharedClock(alone) : alone
   NodeRuntime.runMain(
     Effect.tapCause(program, (cause) => (Cause.hasInterruptsOnly(cause) ? Effect.void : complain(cause))),
     {

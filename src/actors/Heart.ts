@@ -1,5 +1,5 @@
 /**
- * This incarnation's life among daemons: it joins, beats, and leaves. Declared dead by others, or unable to beat for too long by its own monotonic
+ * This incarnation's life among daemons: it joins, beats (and sets its clock by the store), and leaves. Declared dead by others, or unable to beat for too long by its own monotonic
  * clock, it fences itself: it stops acting at once, because somebody else may have taken its jobs over.
  */
 import * as Clock from "effect/Clock"
@@ -8,6 +8,7 @@ import * as Data from "effect/Data"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import { followTime } from "../kernel/SharedClock.ts"
 import { DaemonConfig } from "../layers/DaemonConfig.ts"
 import { Daemons } from "../layers/Daemons.ts"
 
@@ -41,6 +42,7 @@ export class Heart extends Context.Service<
     Effect.gen(function* () {
       const { daemonId, silenceMaxMs } = yield* DaemonConfig
       const daemons = yield* Daemons
+      yield* followTime(daemons.time)
       yield* daemons.join(daemonId, yield* Clock.currentTimeMillis)
       const fenced = yield* Deferred.make<never, Fenced>()
       let beatenAt = yield* Clock.monotonicTimeNanos
@@ -49,6 +51,7 @@ export class Heart extends Context.Service<
         const alive = yield* daemons.beat(daemonId, yield* Clock.currentTimeMillis)
         if (!alive) return yield* new Fenced({ why: "another daemon declared this one dead" })
         beatenAt = yield* Clock.monotonicTimeNanos
+        yield* followTime(daemons.time)
       }).pipe(
         Effect.catchTag("Outage", ({ during }) =>
           Effect.gen(function* () {

@@ -26,6 +26,8 @@ export interface Driver {
    * that died by this call. Never the judge itself: who asks is alive, whatever a clock that jumped says of its last beat.
    */
   readonly bury: (before: number, judge?: DaemonId) => Effect.Effect<ReadonlyArray<DaemonId>, Outage>
+  /** The time, in ms, by the one clock that every daemon of this store can ask. */
+  readonly time: Effect.Effect<number, Outage>
   readonly list: Effect.Effect<ReadonlyArray<DaemonRow>, Outage>
 }
 

@@ -33,8 +33,8 @@ export interface Change {
 export type Patched = "done" | "missing" | "stale"
 
 export interface Driver {
-  /** Afterwards the document exists durably. A second one with its job id changes nothing. */
-  readonly open: (record: JobRecord) => Effect.Effect<void, Outage>
+  /** Afterwards a document exists durably: this one (true), or perhaps one with its job id that was there before, which nothing changes (false). */
+  readonly open: (record: JobRecord) => Effect.Effect<boolean, Outage>
   /** Replaces the named fields. Afterwards only this epoch and later ones change the document. */
   readonly patch: (change: Change) => Effect.Effect<Patched, Outage>
   readonly get: (scope: Scope, jobId: JobId) => Effect.Effect<JobRecord | null, Outage>

@@ -1,6 +1,6 @@
 /**
- * Records whose writer died are looked after only when they are ten minutes old. Nobody waits for that: when everything is over, the clocks of all daemons are
- * put on by a little more, and the sweeper is asked for a pass.
+ * Records whose writer died are looked after only when they are ten minutes old. Nobody waits for that: when everything is over, they are made to look older
+ * than that (where a daemon is alone with its data, by its clock), and the sweeper is asked for a pass.
  */
 import { writeFileSync } from "node:fs"
 import { scheduler } from "node:timers/promises"
@@ -14,7 +14,7 @@ const LOOK_EVERY_MS = 2_000
 
 /** The records of these jobs, after the repair where some were open still. */
 export const recordsAfterRepair = async (
-  { daemons, clocks }: Setting,
+  { daemons, clocks, stores }: Setting,
   jobs: ReadonlyArray<StoredJob>,
   say: (line: string) => void
 ): Promise<ReadonlyMap<string, StoredRecord | null>> => {
@@ -28,8 +28,9 @@ export const recordsAfterRepair = async (
   const openOnes = () => [...records].flatMap(([id, record]) => (record?.completeness === "open" ? [id] : []))
   const first = openOnes().length
   if (first === 0) return records
-  say(`${first} records are open: the clocks go on by ${AHEAD_MS / 60_000} minutes, so that they are looked after`)
-  for (const [target, path] of clocks) if (target.startsWith("daemon/")) writeFileSync(path, String(AHEAD_MS))
+  say(`${first} records are open: they are made ${AHEAD_MS / 60_000} minutes older, so that they are looked after`)
+  if (stores !== null) await stores.ageRecords(AHEAD_MS)
+  else for (const [target, path] of clocks) if (target.startsWith("daemon/")) writeFileSync(path, String(AHEAD_MS))
   const until = Date.now() + PATIENCE_MS
   while (openOnes().length > 0 && Date.now() < until) {
     await scheduler.wait(LOOK_EVERY_MS)

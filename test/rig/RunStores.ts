@@ -6,7 +6,7 @@ import * as PgClient from "@effect/sql-pg/PgClient"
 import { Effect, Redacted } from "effect"
 import * as Reactivity from "effect/reactivity/Reactivity"
 import { Redis } from "ioredis"
-import { MongoClient } from "mongodb"
+import { type Db, MongoClient } from "mongodb"
 import type { ServerUrls } from "./Servers.ts"
 
 export type StoreUrls = Readonly<Record<"postgres" | "mongodb" | "redis" | "rabbitmq", string>>
@@ -16,6 +16,8 @@ export interface RunStores {
   readonly flushRedis: () => Promise<void>
   /** null: without a management API nothing can be wiped. */
   readonly wipeRabbit: (() => Promise<void>) | null
+  /** Makes the open records older by so much, as if they had been left behind for that long. */
+  readonly ageRecords: (ms: number) => Promise<void>
   readonly remove: () => Promise<void>
 }
 
@@ -52,11 +54,15 @@ export const openStores = async (servers: ServerUrls, name: string): Promise<Run
             await broker.remove()
             await broker.make()
           },
+    ageRecords: (ms) =>
+      withMongo(urls.mongodb, async (db) => {
+        await db.collection("jobs").updateMany({ completeness: "open" }, { $inc: { createdAt: -ms } })
+      }),
     remove: async () => {
       await order(`DROP DATABASE IF EXISTS "${name}" WITH (FORCE)`)
       await flushRedis()
       await broker?.remove()
-      await dropMongo(urls.mongodb)
+      await withMongo(urls.mongodb, async (db) => void (await db.dropDatabase()))
     }
   }
 }
@@ -80,10 +86,10 @@ const orderRedis = async (url: string): Promise<void> => {
   }
 }
 
-const dropMongo = async (url: string): Promise<void> => {
+const withMongo = async (url: string, work: (db: Db) => Promise<void>): Promise<void> => {
   const client = new MongoClient(url, { serverSelectionTimeoutMS: 5_000 })
   try {
-    await client.db().dropDatabase()
+    await work(client.db())
   } finally {
     await client.close()
   }

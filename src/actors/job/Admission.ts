@@ -237,17 +237,17 @@ const store = Effect.fnUntraced(function* (
     )
   }
   if (admitted._tag === "Failure") return yield* Effect.fail(admitted.failure)
-  if (opened._tag === "Failure") {
-    const { created, row } = admitted.success
-    const isThere = created && (yield* Effect.orElseSucceed(hasDocument(house, job), () => false))
-    // Perhaps only the answer was lost, and whoever repeats the key is told of an accepted job: the job's actor settles which it is.
+  const { created, row } = admitted.success
+  if (!created || opened._tag === "Failure" || !opened.success) {
+    // Whoever repeats a key may have been told of an accepted job meanwhile: then it is for the job's actor to settle which it is.
     const isAlone = created && admission.idempotency === null
-    if (isAlone && !isThere) yield* withdraw(house, row)
-    if (!isThere) return yield* Effect.fail(opened.failure)
+    yield* assertDocument(house, row).pipe(
+      Effect.mapError((missing) => (opened._tag === "Failure" ? opened.failure : missing)),
+      Effect.tapError(() => (isAlone ? withdraw(house, row) : Effect.void))
+    )
   }
-  if (!admitted.success.created) yield* assertDocument(house, admitted.success.row)
-  if (admitted.success.created) {
-    house.fresh.keep({ row: admitted.success.row, record })
+  if (created) {
+    house.fresh.keep({ row, record })
     // Whoever waits for the answer is about to read.
     if (job.mode === "sync" || job.mode === "stream") house.feeds.open(job.id, job.namespaceId)
   }
@@ -260,7 +260,10 @@ const hasDocument = ({ records }: House, { id, namespaceId }: Job) =>
     (record) => record !== null && record.errorCode !== WITHDRAWN
   )
 
-/** A repeat is accepted when the first one is: as long as its document is not there, that may still be withdrawn. */
+/**
+ * What makes a job accepted: its document, by whichever call it came. As long as it is not there the job may still be withdrawn, and a document that
+ * was there before this call's may be the one that says so.
+ */
 const assertDocument = (house: House, { job, state }: JobRow) =>
   Effect.gen(function* () {
     if (isTerminal(state) || (yield* hasDocument(house, job))) return

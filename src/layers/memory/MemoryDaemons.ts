@@ -1,4 +1,5 @@
 /** Who lives, in memory. With `soleOwner` a daemon that joins is the only one alive, as in a data folder; without, they are a cluster. */
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { type DaemonRow, Daemons, type Driver, make } from "../Daemons.ts"
@@ -34,6 +35,7 @@ const driver = (state: State): Driver => ({
         living(state).filter(({ id, beatAt }) => beatAt < before && id !== judge)
       )
     ),
+  time: Clock.currentTimeMillis,
   list: Effect.sync(() => [...state.daemons.values()])
 })
 

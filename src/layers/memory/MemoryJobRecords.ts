@@ -7,7 +7,9 @@ import { byText, MemoryRecords, sees, type State } from "./MemoryRecords.ts"
 const driver = (state: State): JobRecords.Driver => ({
   open: (record) =>
     Effect.sync(() => {
-      if (!state.records.has(record.jobId)) state.records.set(record.jobId, { record, epoch: 0, mark: null })
+      if (state.records.has(record.jobId)) return false
+      state.records.set(record.jobId, { record, epoch: 0, mark: null })
+      return true
     }),
   patch: ({ jobId, epoch, patch, durable }) =>
     Effect.sync(() => {

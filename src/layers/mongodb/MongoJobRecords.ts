@@ -90,12 +90,13 @@ const writeAll = async (
 
 const insertAll = async ({ collections: { jobs } }: Client, documents: ReadonlyArray<JobDocument>) => {
   const inserts = documents.map((document) => ({ insertOne: { document } }))
-  await MongoBatch.bulk(jobs, inserts, DURABLE)
-  return documents.map(() => undefined)
+  // Which of them were there already, the server says of the whole batch only.
+  const made = await MongoBatch.bulk(jobs, inserts, DURABLE)
+  return documents.map(() => made !== null)
 }
 
 const makeOpen = Effect.fnUntraced(function* (client: Client, grouping?: MongoBatch.Grouping) {
-  const insert = yield* MongoBatch.make<JobDocument, void>(
+  const insert = yield* MongoBatch.make<JobDocument, boolean>(
     client,
     {
       during: during("open"),
@@ -104,7 +105,7 @@ const makeOpen = Effect.fnUntraced(function* (client: Client, grouping?: MongoBa
     },
     grouping
   )
-  return (record: JobRecord): Effect.Effect<void, Outage> =>
+  return (record: JobRecord): Effect.Effect<boolean, Outage> =>
     Effect.suspend(() => {
       const document = documentOf(record)
       if (LargeTexts.longBodies(document).length === 0) return insert(document)

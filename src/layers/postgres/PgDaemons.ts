@@ -37,6 +37,8 @@ const BEAT = `UPDATE daemon SET beat_at = greatest(beat_at, $2), heard_at = cloc
 
 const LEAVE = "UPDATE daemon SET state = 'left', beat_at = $2 WHERE id = $1 AND state = 'live'"
 
+const TIME = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now"
+
 const SETTLED = "extract(epoch FROM clock_timestamp() - pg_postmaster_start_time()) * 1000 >= $1::bigint"
 
 const LOCKED = `EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1 AND granted
@@ -112,6 +114,7 @@ export const layerWith = (patience: Patience): Layer.Layer<Daemons, never, PgCli
         beat: (id, at) => Effect.map(query(during("beat"), BEAT, [text(id), whole(at)]), (rows) => rows.length > 0),
         leave: (id, at) => Effect.andThen(query(during("leave"), LEAVE, [text(id), whole(at)]), locks.free(id)),
         bury: (before, judge) => bury(client, patience, locks.isHeld, before, judge ?? null),
+        time: Effect.map(query<{ now: bigint }>(during("time"), TIME, []), ([row]) => Number(row?.now)),
         list: Effect.map(
           query<StoredDaemon>(
             during("list"),

@@ -2,6 +2,7 @@
  * The incarnations of the one daemon that owns this data folder. Whoever joins holds the folder, so every earlier incarnation that still
  * counts as live is a crashed one: joining declares it dead, and its jobs may be claimed at once.
  */
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
@@ -26,6 +27,7 @@ export const layer: Layer.Layer<Daemons, never, SqliteClient> = Layer.effect(
           return Result.void
         }),
       bury: (before, judge) => write(during("bury"), (sql) => bury(sql, before, judge ?? null)),
+      time: Clock.currentTimeMillis,
       list: read(during("list"), (sql) => sql("SELECT * FROM daemon ORDER BY started_at, id").all().map(daemonOf))
     })
   })

@@ -34,10 +34,10 @@ const open = (record: JobRecord) => {
   const input = JSON.stringify(record.input)
   const output = record.output === null ? null : JSON.stringify(record.output)
   return (sql: Sql) => {
-    if (sql(insertText(columns)).run(...values(columns)).changes === 0) return Result.void
+    if (sql(insertText(columns)).run(...values(columns)).changes === 0) return Result.succeed(false)
     putBeside(sql, "record_input", record.jobId, input)
     if (output !== null) putBeside(sql, "record_output", record.jobId, output)
-    return Result.void
+    return Result.succeed(true)
   }
 }
 

@@ -30,6 +30,16 @@ export const daemonsContract = <E>(
       })
     )
 
+    it.effect("tells the time, in whole milliseconds, and it goes on", () =>
+      Effect.gen(function* () {
+        const { time } = yield* Daemons
+        const first = yield* time
+        assert.isTrue(Number.isInteger(first))
+        assert.isAbove(first, Date.UTC(2020, 0))
+        assert.isAtLeast(yield* time, first)
+      })
+    )
+
     it.effect("declares dead who did not beat since then, once, and nobody else", () =>
       Effect.gen(function* () {
         const daemons = yield* Daemons

@@ -27,7 +27,7 @@ export const jobRecordsContract = (backEnd: string, layer: Layer.Layer<JobRecord
         const records = yield* JobRecords
         const record = aRecord({ clientTag: "customer 7", constraints: { region: "eu" } })
 
-        yield* records.open(record)
+        assert.isTrue(yield* records.open(record))
 
         assert.deepStrictEqual(yield* records.get(operator, record.jobId), record)
       })
@@ -40,12 +40,13 @@ export const jobRecordsContract = (backEnd: string, layer: Layer.Layer<JobRecord
         yield* records.open(first)
         yield* records.patch(aChange(first.jobId, { state: "active" }, true))
 
-        yield* records.open({
+        const second = {
           ...first,
           clientTag: "second",
           output: anOutput(1, 1),
           input: { ...first.input, model: "x" }
-        })
+        }
+        assert.isFalse(yield* records.open(second))
 
         assert.deepStrictEqual(yield* records.get(operator, first.jobId), { ...first, state: "active" })
       })
