@@ -36,6 +36,9 @@ import { Readiness } from "./layers/Readiness.ts"
 import { Settings } from "./layers/Settings.ts"
 import { Transport } from "./layers/Transport.ts"
 
+/** For a daemon of a cluster: the program around everything here. */
+export { withSharedClock } from "./kernel/SharedClock.ts"
+
 const dispatcher = Layer.effectDiscard(
   Effect.gen(function* () {
     const root = yield* Root

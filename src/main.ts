@@ -17,7 +17,6 @@ import * as Backends from "./Backends.ts"
 import * as Bootstrap from "./Bootstrap.ts"
 import { HELP, readOptions, type DaemonOptions } from "./DaemonOptions.ts"
 import { Listeners } from "./http/Server.ts"
-import { withSharedClock } from "./kernel/SharedClock.ts"
 import { DaemonConfig } from "./layers/DaemonConfig.ts"
 import { LiveNodes } from "./layers/LiveNodes.ts"
 import { Outage } from "./layers/Outage.ts"
@@ -173,7 +172,7 @@ if (Result.isFailure(options)) {
   process.stdout.write(`${HELP}\n`)
 } else {
   const alone = Effect.provide(daemon(options.success), world(options.success))
-  const program = isCluster(options.success) ? withSharedClock(alone) : alone
+  const program = isCluster(options.success) ? Orchestrator.withSharedClock(alone) : alone
   NodeRuntime.runMain(
     Effect.tapCause(program, (cause) => (Cause.hasInterruptsOnly(cause) ? Effect.void : complain(cause))),
     {
