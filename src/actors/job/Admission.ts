@@ -8,6 +8,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Metric from "effect/Metric"
+import * as Schedule from "effect/Schedule"
 import type * as Schema from "effect/Schema"
 import type { Admission as NewJob } from "../../layers/JobStore.ts"
 import { DaemonConfig } from "../../layers/DaemonConfig.ts"
@@ -241,7 +242,8 @@ const store = Effect.fnUntraced(function* (
   if (!created || opened._tag === "Failure" || !opened.success) {
     // Whoever repeats a key may have been told of an accepted job meanwhile: then it is for the job's actor to settle which it is.
     const isAlone = created && admission.idempotency === null
-    yield* assertDocument(house, row).pipe(
+    const sought = created ? assertDocument(house, row) : waitForDocument(house, row)
+    yield* sought.pipe(
       Effect.mapError((missing) => (opened._tag === "Failure" ? opened.failure : missing)),
       Effect.tapError(() => (isAlone ? withdraw(house, row) : Effect.void))
     )
@@ -260,15 +262,22 @@ const hasDocument = ({ records }: House, { id, namespaceId }: Job) =>
     (record) => record !== null && record.errorCode !== WITHDRAWN
   )
 
+const ADMISSION = "Admission"
+const DOCUMENT_LOOKS = Schedule.max([Schedule.spaced("50 millis"), Schedule.recurs(20)])
+
 /**
  * What makes a job accepted: its document, by whichever call it came. As long as it is not there the job may still be withdrawn, and a document that
  * was there before this call's may be the one that says so.
  */
-const assertDocument = (house: House, { job, state }: JobRow) =>
+const assertDocument = (house: House, { job, state }: JobRow): Effect.Effect<void, Outage> =>
   Effect.gen(function* () {
     if (isTerminal(state) || (yield* hasDocument(house, job))) return
-    return yield* new Outage({ of: "Admission", during: "admit", cause: "its document is not there" })
+    return yield* new Outage({ of: ADMISSION, during: "admit", cause: "its document is not there" })
   })
+
+/** Two requests with one key at once: the document of the first may be a moment behind its row. */
+const waitForDocument = (house: House, row: JobRow) =>
+  Effect.retry(assertDocument(house, row), { schedule: DOCUMENT_LOOKS, while: (missing) => missing.of === ADMISSION })
 
 const withdraw = (house: House, { job, epoch }: JobRow) =>
   Effect.gen(function* () {

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Fiber } from "effect"
 import { FreshJobs } from "../../../src/actors/job/FreshJobs.ts"
 import { Admission, type JobRequest } from "../../../src/actors/job/Admission.ts"
 import { CreditLedger } from "../../../src/layers/CreditLedger.ts"
@@ -220,7 +220,9 @@ describe("Admission: a store that is out", () => {
         const request = aRequest({ idempotencyKey: "again" })
         daemon.faults.fail("JobRecords.open")
         assert.strictEqual(yield* refusal(daemon, caller, request), "Outage")
-        assert.strictEqual(yield* refusal(daemon, caller, request), "Outage")
+        const repeated = yield* Effect.forkChild(refusal(daemon, caller, request))
+        yield* world.pass(2_000)
+        assert.strictEqual(yield* Fiber.join(repeated), "Outage")
         const [first] = world.shared.state.jobs.values()
         assert.strictEqual(world.shared.state.jobs.size, 1)
         daemon.faults.heal()
