@@ -32,6 +32,7 @@ import { CANARY } from "./RigAnswer.ts"
 import { startSampler } from "./Sampler.ts"
 import { clockVariables, makeSetting, type Profile, type Setting } from "./Setting.ts"
 import { type SectionDone, summarize } from "./Summary.ts"
+import type { Criteria } from "./Scenarios.ts"
 import { scenarioNamed, type Section, type Timeline } from "./Timeline.ts"
 import { until } from "../support/Until.ts"
 
@@ -39,6 +40,8 @@ export interface RigOptions {
   readonly timeline: Timeline
   readonly profile: Profile
   readonly program: string
+  /** How long things take is no part of the verdict. */
+  readonly untimed: boolean
   readonly folder: string
   readonly command: string
   readonly say: (line: string) => void
@@ -132,7 +135,7 @@ const runIn = async (options: RigOptions, setting: Setting, dice: Dice): Promise
     const findings = [...violations, ...last, ...judge(history)]
     const ops = opsOf(history.clients)
     const summaries = sections.map((done) =>
-      summarize(done, ops, history.faults, history.daemons, scenarioNamed(done.scenario).pass)
+      summarize(done, ops, history.faults, history.daemons, criteriaOf(done.scenario, options.untimed))
     )
     return {
       command: options.command,
@@ -154,6 +157,11 @@ const runIn = async (options: RigOptions, setting: Setting, dice: Dice): Promise
     await Promise.all((world.fleet?.processes ?? []).map(({ stop }) => stop()))
     world.faults.close()
   }
+}
+
+const criteriaOf = (scenario: string, untimed: boolean): Criteria => {
+  const { pass } = scenarioNamed(scenario)
+  return untimed ? { ...pass, recoveryMsP95: Infinity, resumeMsP95: Infinity } : pass
 }
 
 const runSection = async (world: World, section: Section, dice: Dice): Promise<SectionDone> => {

@@ -16,6 +16,7 @@ const HELP = `npm run chaos -- [options]
   --minutes M        of faults; healing and judging come on top          (5)
   --scenario NAMES   separated by commas, or all                         (all)
   --smoke            daemons and redis, 90 seconds together
+  --untimed          how long things take is told and not judged, for a machine that is busy otherwise
   --timeline FILE    what an earlier run did, again
   --daemons N        of the cluster profile                              (3)
   --profile NAME     cluster, or embedded: one daemon without servers    (cluster)
@@ -39,6 +40,7 @@ export const chaos = async (argv: ReadonlyArray<string>): Promise<number> => {
       minutes: { type: "string", default: "5" },
       scenario: { type: "string", default: "all" },
       smoke: { type: "boolean", default: false },
+      untimed: { type: "boolean", default: false },
       timeline: { type: "string" },
       daemons: { type: "string", default: "3" },
       profile: { type: "string", default: "cluster" },
@@ -73,7 +75,8 @@ export const chaos = async (argv: ReadonlyArray<string>): Promise<number> => {
   const interrupted = new Promise<string>((resolve) => {
     for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => resolve(`interrupted by ${signal}`))
   })
-  const outcome = await runRig({ timeline, profile, program: values.program, folder, command, say, interrupted })
+  const { program, untimed } = values
+  const outcome = await runRig({ timeline, profile, program, untimed, folder, command, say, interrupted })
   const report = reportOf(outcome)
   writeFileSync(join(folder, "report.txt"), report)
   writeFileSync(join(folder, "findings.json"), JSON.stringify(outcome.findings, null, 1))
