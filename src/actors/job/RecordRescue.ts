@@ -20,6 +20,7 @@ import { OUTPUT_BYTES_MAX, type JobHouse } from "./JobActorState.ts"
 import { tellNode } from "./JobCommands.ts"
 import { endFeed } from "./JobFeed.ts"
 import type { JobMessage } from "./JobMessages.ts"
+import { finishedIn } from "./JobPieces.ts"
 
 /** A node that is silent is asked again this often, and let go after so many times. */
 const LOOK_EVERY = "10 seconds"
@@ -38,8 +39,10 @@ export interface RecordRescue {
   /** The job's pieces from number 1 on; of these so many are stored. */
   readonly events: Array<TokenEvent>
   readonly stored: number
-  /** When pieces come now that came long ago is not what readers want to know: they bear the time of the job's end. */
+  /** Pieces that come now were said long ago: they bear the time of the job's end. */
   readonly offsetMs: number
+  /** Choices that have said their last piece. */
+  readonly over: Set<number>
   outputBytes: number
   looks: number
   /** Pieces at the last look. */
@@ -73,6 +76,7 @@ export const beginRescue = (house: JobHouse, row: JobRow, self: ActorContext<Job
       events,
       stored: events.length,
       offsetMs: Math.max(0, endedAt - (record.routing.assignedAt ?? job.acceptedAt)),
+      over: finishedIn(events),
       outputBytes: 0,
       looks: 0,
       seen: events.length,
@@ -163,17 +167,23 @@ const onHolds = (rescue: RecordRescue, held: Report<"NodeHolds">): void => {
   if (!isOurs(rescue, held)) {
     const { nodeId, attempt } = held
     tellNode({ house }, nodeId, { _tag: "SettleAttempt", jobId: job.id, attempt, status: "stale" })
-  } else if (!closing) askFrom(rescue)
+  } else if (!closing) {
+    // It was away meanwhile.
+    rescue.looks = 0
+    askFrom(rescue)
+  }
 }
 
-/** A gap is asked for again when the result shows it, or at the next look. */
+/** What comes after a gap is not taken: the next look asks for it. */
 const onPieces = (rescue: RecordRescue, pieces: ReadonlyArray<Piece>): Effect.Effect<void> => {
-  const { events, job, offsetMs } = rescue
+  const { events, job, offsetMs, over } = rescue
   for (const piece of pieces) {
     if (piece.seq !== events.length + 1) continue
     rescue.outputBytes += piece.text.length + (piece.extra === undefined ? 0 : JSON.stringify(piece.extra).length)
-    if (piece.choice >= job.choices || rescue.outputBytes > OUTPUT_BYTES_MAX) return letGo(rescue, "refused")
+    const isOver = job.endpoint !== "embeddings" && over.has(piece.choice)
+    if (isOver || piece.choice >= job.choices || rescue.outputBytes > OUTPUT_BYTES_MAX) return letGo(rescue, "refused")
     events.push({ ...piece, offsetMs })
+    if (piece.finish !== undefined) over.add(piece.choice)
   }
   return Effect.void
 }
