@@ -28,7 +28,7 @@ export const Message = Schema.TaggedUnion({
     /** Daemons with readers of it. */
     followers: Schema.Array(DaemonId)
   },
-  /** To whoever the job's node came back to: take the job over from its owner. */
+  /** To whoever the job's node came back to: take the job over from its owner, or, when it is completed, the answer that its record may lack. */
   AdoptJob: { jobId: JobId, namespaceId: NamespaceId, from: Schema.NullOr(DaemonId) },
   /** Its answer: the row is claimed over there (true), or the job is still the sender's (false). */
   JobTaken: { jobId: JobId, taken: Schema.Boolean },

@@ -21,7 +21,7 @@ import { isLoss } from "../../policies/NodeFaults.ts"
 import { measureOutput, noOutput } from "../../policies/OutputTokens.ts"
 import type { Arrival, AttemptProgress, JobActorState, JobHouse } from "./JobActorState.ts"
 import { announce, apply, perform } from "./JobCommands.ts"
-import { close, publish } from "./JobFeed.ts"
+import { endFeed, publish } from "./JobFeed.ts"
 import { leasedElsewhere, onHandoverOverdue, onHandoverSent, onTaken } from "./JobHandover.ts"
 import type { ClaimAnswer, JobMessage } from "./JobMessages.ts"
 import {
@@ -37,6 +37,7 @@ import {
 } from "./JobPieces.ts"
 import { withdraw, withdrawnRecord } from "./OpenRecord.ts"
 import { endPoisoned } from "./PoisonedJob.ts"
+import { beginRescue, isRescue, type RecordRescue, rescueOn } from "./RecordRescue.ts"
 import { recordAgain, recordProgress } from "./Settlement.ts"
 
 export interface JobOptions extends Omit<Arrival, "delivery"> {
@@ -57,7 +58,9 @@ const IDLE: ReadonlySet<string> = new Set(["new", "leasing", "backoff"])
 /** Before asking a full dispatcher again. */
 const ROOM_FULL_PAUSE = "1 second"
 
-export const behavior = (house: JobHouse, options: JobOptions): Behavior<JobMessage, JobActorState | null> => ({
+type State = JobActorState | RecordRescue | null
+
+export const behavior = (house: JobHouse, options: JobOptions): Behavior<JobMessage, State> => ({
   init: (self) => init(house, options, self),
   // What it asks of stores and nodes meanwhile stands in the job's own trace.
   receive: (state, message, self) =>
@@ -65,21 +68,26 @@ export const behavior = (house: JobHouse, options: JobOptions): Behavior<JobMess
 })
 
 /** Null, with the delivery done: there is nothing to act for. The message to itself ends the actor. */
-const init = Effect.fnUntraced(function* (house: JobHouse, options: JobOptions, self: ActorContext<JobMessage>) {
+const init = Effect.fnUntraced(function* (
+  house: JobHouse,
+  options: JobOptions,
+  self: ActorContext<JobMessage>
+): Effect.fn.Return<State, unknown> {
   const { jobId, delivery } = options
   // Waited out in here: a start that an outage broke would look like one of a job that breaks its actor.
   const fresh = self.restarts === 0 ? house.fresh.take(jobId) : undefined
   const row = fresh?.row ?? (yield* waitOut(house.store.get(jobId)))
   if (row === null || isTerminal(row.state)) {
-    if (row !== null) endFeed(house, row)
+    endFeed(house.feeds, jobId)
     if (options.grant !== null) yield* refuseGrant(house, options)
     yield* delivery.ack
-    self.self.tellUnsafe({ _tag: "EndedElsewhere" })
-    return null
+    const rescue = row === null ? null : yield* beginRescue(house, row, self)
+    if (rescue === null) self.self.tellUnsafe({ _tag: "EndedElsewhere" })
+    return rescue
   }
   if (self.restarts > ENDINGS_MAX && (row.owner === null || row.owner === house.daemonId)) {
     yield* endPoisoned(house, row)
-    endFeed(house, row)
+    endFeed(house.feeds, jobId)
     yield* delivery.ack
     self.self.tellUnsafe({ _tag: "EndedElsewhere" })
     return null
@@ -123,14 +131,6 @@ const declineGrant = (house: JobHouse, options: JobOptions, self: ActorContext<J
     yield* options.delivery.nack
     return yield* Effect.as(self.stop, null)
   })
-
-const endFeed = (house: JobHouse, row: JobRow) => {
-  const feed = house.feeds.find(row.job.id)
-  if (feed === undefined) return
-  // What was said of it stands in its trace, not here.
-  close(feed, "moved")
-  house.feeds.forget(feed)
-}
 
 const makeState = (
   house: JobHouse,
@@ -204,7 +204,10 @@ const attemptBefore = (
   }
 }
 
-const receive = (state: JobActorState, message: JobMessage): Effect.Effect<void, unknown> => {
+const receive = (state: JobActorState | RecordRescue, message: JobMessage): Effect.Effect<void, unknown> =>
+  isRescue(state) ? rescueOn(state, message) : act(state, message)
+
+const act = (state: JobActorState, message: JobMessage): Effect.Effect<void, unknown> => {
   switch (message._tag) {
     case "NodePieces":
       return onNodePieces(state, message)

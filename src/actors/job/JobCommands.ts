@@ -20,7 +20,7 @@ import { runtimeBody } from "../../schemas/openai/RuntimeBody.ts"
 import { textByChoice } from "../../schemas/TokenEvent.ts"
 import type { DispatchMessage } from "../dispatch/DispatchMessages.ts"
 import type { NodeMessage } from "../node/NodeMessages.ts"
-import type { JobActorState } from "./JobActorState.ts"
+import type { JobActorState, JobHouse } from "./JobActorState.ts"
 import { close } from "./JobFeed.ts"
 import { noteAttemptClosed, noteAttemptOpened } from "./JobNotes.ts"
 import { record, recordAgain, settle } from "./Settlement.ts"
@@ -100,8 +100,8 @@ const partLater = (state: JobActorState, command: JobCommand) => {
   return first ? recordAgain(state) : Effect.void
 }
 
-export const tellNode = (state: JobActorState, nodeId: NodeId, message: NodeMessage): boolean => {
-  const found = state.house.registry.find<NodeMessage>(nodeAddress(nodeId))
+export const tellNode = ({ house }: { readonly house: JobHouse }, nodeId: NodeId, message: NodeMessage): boolean => {
+  const found = house.registry.find<NodeMessage>(nodeAddress(nodeId))
   return found._tag === "Some" && found.value.tellUnsafe(message)
 }
 

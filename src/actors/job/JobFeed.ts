@@ -54,6 +54,14 @@ const wake = (feed: JobFeed) => {
 /** Moved: the rest of the job has to be read elsewhere, from where this reader is. */
 export type FeedSignal = JobSignal | { readonly _tag: "Moved" }
 
+/** The job is over: what was said of it stands in its trace, not here. */
+export const endFeed = (feeds: JobFeeds["Service"], jobId: JobId): void => {
+  const feed = feeds.find(jobId)
+  if (feed === undefined) return
+  close(feed, "moved")
+  feeds.forget(feed)
+}
+
 /** What a reader at `position` has to be told now; empty when there is nothing new. */
 const news = (feed: JobFeed, position: number): ReadonlyArray<FeedSignal> => {
   const until = Math.min(feed.published, position + TAKE_MAX)

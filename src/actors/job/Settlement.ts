@@ -2,7 +2,6 @@
  * The end of a job in its two durable steps: the record first, then the row with its money. Both may be repeated; the second is guarded by
  * the epoch, so only the actor that owns the job ends it. What is charged follows from what was produced: a failed job costs nothing.
  */
-import { createHash } from "node:crypto"
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -14,14 +13,13 @@ import { recordSpan } from "../../layers/Traced.ts"
 import type { RecordPatch } from "../../layers/JobRecords.ts"
 import type { Ending } from "../../policies/JobMachine.ts"
 import { charge } from "../../policies/Pricing.ts"
-import { canonicalJson } from "../../schemas/CanonicalJson.ts"
 import { zero, type Credits } from "../../schemas/Credits.ts"
 import { freshEnvelope, type Envelope } from "../../schemas/Envelope.ts"
 import type { Usage } from "../../schemas/Job.ts"
-import type { Output, SystemMetrics } from "../../schemas/JobRecord.ts"
-import { joinChoices } from "../../schemas/OutputChoices.ts"
+import type { SystemMetrics } from "../../schemas/JobRecord.ts"
 import type { JobActorState } from "./JobActorState.ts"
 import { logEntry } from "./JobNotes.ts"
+import { outputOf } from "../ClosingRecord.ts"
 import { giveRowsWord } from "../RowsWord.ts"
 
 /** How long a job waits for its record before it settles without it. */
@@ -89,7 +87,7 @@ const closing = (state: JobActorState, ending: Ending, now: number): RecordPatch
   errorCode: ending.code,
   finishedAt: now,
   routing: state.routing,
-  output: outputOf(state, ending, now),
+  output: outputOf(state.job, state.feed.events, usageOf(state, ending), now),
   evaluation: evaluationOf(state.failures),
   system: systemOf(state, now),
   cost: costOf(state, ending),
@@ -104,20 +102,6 @@ const evaluationOf = (failures: JobActorState["failures"]) => ({
   lowConfidence: null,
   moderation: []
 })
-
-const outputOf = (state: JobActorState, ending: Ending, now: number): Output | null => {
-  const { feed, job } = state
-  if (feed.events.length === 0) return null
-  const choices = joinChoices(feed.events)
-  const { promptTokens, outputTokens } = usageOf(state, ending)
-  return {
-    kind: job.endpoint === "embeddings" ? "vector" : "text",
-    choices,
-    tokens: { prompt: promptTokens, completion: outputTokens, total: promptTokens + outputTokens },
-    latencyMs: now - job.acceptedAt,
-    sha256: createHash("sha256").update(canonicalJson(choices)).digest("hex")
-  }
-}
 
 const systemOf = (
   { job, leasedAt, routing, firstTokenAt, result, record: opened }: JobActorState,

@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import { waitOut } from "../../layers/Outage.ts"
 import { isTerminal, type JobRow } from "../../schemas/JobState.ts"
 import type { AgentFrame } from "../../schemas/AgentFrame.ts"
-import type { JobId } from "../../schemas/Ids.ts"
+import type { JobId, NodeId } from "../../schemas/Ids.ts"
 import { isSigned, report, sendFrame, slotsUsed, type HeldAttempt, type NodeActorState } from "./NodeActorState.ts"
 import type { Assignment, NodeMessage } from "./NodeMessages.ts"
 import { onHeartbeat, raise, startDrain } from "./NodeStanding.ts"
@@ -177,11 +177,17 @@ export const lookAtHeld = (state: NodeActorState): Effect.Effect<void> => {
   return orphans.length === 0 ? Effect.void : state.self.fork(settleOver(state, orphans))
 }
 
-/** The node is here now, so its job belongs here: its owner, dead or alive, cannot reach it. */
+/**
+ * The node is here now, so its job belongs here: its owner, dead or alive, cannot reach it. So does one that this very attempt completed: its record
+ * may still want what the node holds, and its actor tells the node when it does not.
+ */
 const adoptFrom = ({ house, nodeId }: NodeActorState, { job, owner, nodeId: theirs }: JobRow) =>
   owner === house.daemonId || theirs !== nodeId
     ? Effect.void
     : house.mail.handle({ _tag: "AdoptJob", jobId: job.id, namespaceId: job.namespaceId, from: owner })
+
+const isOver = (row: JobRow, nodeId: NodeId): boolean =>
+  isTerminal(row.state) && !(row.state === "completed" && row.nodeId === nodeId)
 
 const settleOver = (state: NodeActorState, orphans: ReadonlyArray<{ jobId: JobId; attempt: number }>) =>
   Effect.forEach(
@@ -190,7 +196,7 @@ const settleOver = (state: NodeActorState, orphans: ReadonlyArray<{ jobId: JobId
       Effect.gen(function* () {
         const row = yield* waitOut(state.house.store.get(jobId))
         // A job that waits again is past this attempt; one that is active may still ask for it.
-        const over = row === null || isTerminal(row.state) || row.state === "queued" || row.attempt !== attempt
+        const over = row === null || isOver(row, state.nodeId) || row.state === "queued" || row.attempt !== attempt
         if (over) return void state.self.self.tellUnsafe({ _tag: "SettleAttempt", jobId, attempt, status: "stale" })
         yield* adoptFrom(state, row)
       }),

@@ -2,18 +2,15 @@
  * Compares documents that look unfinished with the deciding store: one whose job ended (its writer died between the two) is closed, whole if
  * its pieces are, else as truncated with the reason; one whose submission was refused or never came through is discarded.
  */
-import { createHash } from "node:crypto"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { JobRecords } from "../../layers/JobRecords.ts"
 import type { JobStore } from "../../layers/JobStore.ts"
 import type { Traces } from "../../layers/Traces.ts"
-import { canonicalJson } from "../../schemas/CanonicalJson.ts"
 import type { JobId } from "../../schemas/Ids.ts"
-import type { Output } from "../../schemas/JobRecord.ts"
 import { isTerminal, type JobRow } from "../../schemas/JobState.ts"
-import { joinChoices } from "../../schemas/OutputChoices.ts"
 import type { TokenEvent } from "../../schemas/TokenEvent.ts"
+import { closingOf } from "../ClosingRecord.ts"
 import type { Options } from "./Sweeper.ts"
 
 /** Younger documents may be in the hands of their writer. */
@@ -53,13 +50,7 @@ const repair = ({ records, store, traces }: RepairHouse, jobId: JobId, dryRun: b
       return true
     }
     const events = yield* readAll(traces, jobId)
-    const { state, errorCode, finishedAt, charged } = row
-    const whole = state === "completed" && isWhole(row, events)
-    const completeness = whole
-      ? ({ completeness: "complete", truncatedReason: null } as const)
-      : ({ completeness: "truncated", truncatedReason: "record_lost" } as const)
-    const output = outputOf(row, events)
-    const patch = { state, errorCode, finishedAt, cost: charged, output, ...completeness }
+    const patch = closingOf(row, events, row.state === "completed" && isWhole(row, events))
     yield* records.patch({ jobId, epoch: row.epoch, patch, durable: true })
     return true
   })
@@ -77,16 +68,3 @@ const readAll = (traces: Traces["Service"], jobId: JobId) =>
 /** Every choice has said its last piece. */
 const isWhole = ({ job }: JobRow, events: ReadonlyArray<TokenEvent>): boolean =>
   new Set(events.flatMap(({ choice, finish }) => (finish === undefined ? [] : [choice]))).size >= job.choices
-
-const outputOf = ({ job, usage, finishedAt }: JobRow, events: ReadonlyArray<TokenEvent>): Output | null => {
-  if (events.length === 0) return null
-  const choices = joinChoices(events)
-  const { promptTokens, outputTokens } = usage
-  return {
-    kind: job.endpoint === "embeddings" ? "vector" : "text",
-    choices,
-    tokens: { prompt: promptTokens, completion: outputTokens, total: promptTokens + outputTokens },
-    latencyMs: (finishedAt ?? job.acceptedAt) - job.acceptedAt,
-    sha256: createHash("sha256").update(canonicalJson(choices)).digest("hex")
-  }
-}

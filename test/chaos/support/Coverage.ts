@@ -36,6 +36,7 @@ export const MARKS = [
   "settle: said again",
   "settle: refused",
   "settle: before its record",
+  "settle: its answer asked for afterwards",
   "end: completed",
   "end: failed",
   "end: cancelled",
@@ -148,7 +149,11 @@ const LOOKS: Readonly<Record<string, Look>> = {
     if ((result as { readonly epoch: number }).epoch > 1) told("sweep: leader overtaken")
   },
   "Frame.Assign": onAssign,
-  "Frame.Resume": (_call, _scene, told) => told("attempt: resumed with its node"),
+  "Frame.Resume": ({ args }, { state }, told) => {
+    const row = state.jobs.get((args[1] as DaemonFrameOf<"Resume">).jobId)?.row
+    const isOver = row !== undefined && isTerminal(row.state)
+    told(isOver ? "settle: its answer asked for afterwards" : "attempt: resumed with its node")
+  },
   "Frame.Reject": (_call, _scene, told) => told("attempt: declined by its node"),
   "LiveNodes.announce": ({ result }, _, told) => {
     if (result === false) told("node: fenced by a later session")
