@@ -35,7 +35,7 @@ import {
   reattachAgain,
   storePieces
 } from "./JobPieces.ts"
-import { withdraw, withdrawnRecord } from "./OpenRecord.ts"
+import { withdraw, withdrawnRecord } from "../OpenRecord.ts"
 import { endPoisoned } from "./PoisonedJob.ts"
 import { beginRescue, isRescue, type RecordRescue, rescueOn } from "./RecordRescue.ts"
 import { recordAgain, recordProgress } from "./Settlement.ts"

@@ -1,12 +1,9 @@
 /** Cancelling a job wherever it is: with its actor here, or in the queue, where nobody acts for it yet. Returns when the end is settled. */
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { JobRecords } from "../../layers/JobRecords.ts"
 import type { JobStore } from "../../layers/JobStore.ts"
 import type { Registry } from "../../kernel/Registry.ts"
 import { jobAddress } from "../../schemas/Address.ts"
-import { zero } from "../../schemas/Credits.ts"
-import { freshEnvelope } from "../../schemas/Envelope.ts"
 import type { CancelCause } from "../../schemas/JobMoment.ts"
 import { isTerminal, type JobRow } from "../../schemas/JobState.ts"
 import { refuse } from "../../schemas/Refusal.ts"
@@ -14,7 +11,7 @@ import { reader, type JobFeeds } from "./JobFeed.ts"
 import type { Mail } from "../Mail.ts"
 import type { JobMessage } from "./JobMessages.ts"
 import type { Publisher } from "./Publisher.ts"
-import { giveRowsWord } from "../RowsWord.ts"
+import { endWaiting } from "../EndWaiting.ts"
 
 export interface CancelHouse {
   readonly store: JobStore["Service"]
@@ -38,7 +35,7 @@ export const cancelJob = (house: CancelHouse, row: JobRow, cause: CancelCause) =
       if (isTerminal(seen.state)) {
         return yield* refuse("conflict", `The job has ended already, as ${seen.state}.`, { jobId: seen.job.id })
       }
-      const ended = yield* hasActor(house, seen) ? askActor(house, seen, cause) : endWaiting(house, seen, cause)
+      const ended = yield* hasActor(house, seen) ? askActor(house, seen, cause) : cancelWaiting(house, seen, cause)
       if (!ended && tries % ASK_EVERY === 0) askOwner(house, seen, cause)
       if (ended) {
         const after = yield* house.store.get(seen.job.id)
@@ -74,35 +71,11 @@ const askActor = ({ registry, feeds }: CancelHouse, { job }: JobRow, cause: Canc
     }
   })
 
-/** Nobody acts for it: its record, then its row, guarded by the epoch that was seen. */
-const endWaiting = (house: CancelHouse, { job, epoch, state }: JobRow, cause: CancelCause) =>
+/** Nobody acts for it. */
+const cancelWaiting = (house: CancelHouse, row: JobRow, cause: CancelCause) =>
   Effect.gen(function* () {
-    if (state !== "queued") return false
-    const at = yield* Clock.currentTimeMillis
-    const { traceparent } = job
-    const envelope = yield* freshEnvelope({ _tag: "JobFinished", jobId: job.id, state: "cancelled" }, { traceparent })
-    const patch = {
-      state: "cancelled",
-      errorCode: cause,
-      finishedAt: at,
-      completeness: "truncated",
-      truncatedReason: cause,
-      cost: zero
-    } as const
-    yield* house.records.patch({ jobId: job.id, epoch, patch, durable: true })
-    const guarded = yield* house.store.finish({
-      jobId: job.id,
-      daemonId: null,
-      epoch,
-      state: "cancelled",
-      charge: zero,
-      usage: { promptTokens: 0, outputTokens: 0 },
-      nodeId: null,
-      code: cause,
-      envelope,
-      at
-    })
-    if (guarded._tag === "Stale") yield* giveRowsWord(house, job.id)
+    if (row.state !== "queued") return false
+    const { guarded, envelope } = yield* endWaiting(house, row, { state: "cancelled", code: cause })
     if (guarded._tag === "Done") house.publisher.offer({ target: { _tag: "Topic", topic: "job" }, envelope })
     return guarded._tag !== "Stale"
   })

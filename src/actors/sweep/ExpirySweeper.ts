@@ -6,15 +6,13 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { JobRecords } from "../../layers/JobRecords.ts"
 import type { JobStore, JobSurvey } from "../../layers/JobStore.ts"
-import { zero } from "../../schemas/Credits.ts"
-import { freshEnvelope } from "../../schemas/Envelope.ts"
-import type { JobRow } from "../../schemas/JobState.ts"
-import { giveRowsWord } from "../RowsWord.ts"
+import { endWaiting } from "../EndWaiting.ts"
 import type { Options } from "./Sweeper.ts"
 
 /** What an actor is given to do it itself. */
 const GRACE_MS = 250
 const AT_ONCE = 64
+const EXPIRED = { state: "expired", code: "deadline" } as const
 
 export interface ExpiryHouse {
   readonly store: JobStore["Service"]
@@ -30,38 +28,11 @@ export const make = (house: ExpiryHouse): Options => ({
     Effect.gen(function* () {
       const due = yield* house.survey.due((yield* Clock.currentTimeMillis) - GRACE_MS, max)
       const waiting = due.filter(({ state }) => state === "queued")
-      if (!dryRun) yield* Effect.forEach(waiting, (row) => expire(house, row), { concurrency: AT_ONCE, discard: true })
+      if (!dryRun)
+        yield* Effect.forEach(waiting, (row) => endWaiting(house, row, EXPIRED), {
+          concurrency: AT_ONCE,
+          discard: true
+        })
       return { taken: waiting.length, watermark }
     })
 })
-
-/** Record, then row, guarded by the epoch that was seen: who claimed it in between keeps it. */
-const expire = ({ records, store }: ExpiryHouse, { job, epoch }: JobRow) =>
-  Effect.gen(function* () {
-    const at = yield* Clock.currentTimeMillis
-    const closing = {
-      state: "expired",
-      errorCode: "deadline",
-      finishedAt: at,
-      cost: zero,
-      completeness: "truncated",
-      truncatedReason: "deadline"
-    } as const
-    yield* records.patch({ jobId: job.id, epoch, patch: closing, durable: true })
-    const guarded = yield* store.finish({
-      jobId: job.id,
-      daemonId: null,
-      epoch,
-      state: "expired",
-      charge: zero,
-      usage: { promptTokens: 0, outputTokens: 0 },
-      nodeId: null,
-      code: "deadline",
-      envelope: yield* freshEnvelope(
-        { _tag: "JobFinished", jobId: job.id, state: "expired" },
-        { traceparent: job.traceparent }
-      ),
-      at
-    })
-    if (guarded._tag === "Stale") yield* giveRowsWord({ records, store }, job.id)
-  })

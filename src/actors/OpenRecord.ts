@@ -1,10 +1,10 @@
 /** The document of a job as it opens, before anything happened to it. */
 import * as Effect from "effect/Effect"
-import type { JobRecords } from "../../layers/JobRecords.ts"
-import { waitOut } from "../../layers/Outage.ts"
-import { WITHDRAWN } from "../../layers/JobStore.ts"
-import type { Job } from "../../schemas/Job.ts"
-import { type JobRecord, RECORD_VERSION } from "../../schemas/JobRecord.ts"
+import type { JobRecords } from "../layers/JobRecords.ts"
+import { waitOut } from "../layers/Outage.ts"
+import { WITHDRAWN } from "../layers/JobStore.ts"
+import type { Job } from "../schemas/Job.ts"
+import { type JobRecord, RECORD_VERSION } from "../schemas/JobRecord.ts"
 
 /** What the job itself does not say. */
 export type Opening = Pick<JobRecord, "version" | "service" | "errorCode" | "workflow"> &
