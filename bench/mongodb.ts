@@ -4,6 +4,7 @@
  */
 import { randomBytes } from "node:crypto"
 import { Effect, Layer, Redacted } from "effect"
+import { openRecord } from "../src/actors/OpenRecord.ts"
 import { JobRecords } from "../src/layers/JobRecords.ts"
 import { GROUPING, type Grouping } from "../src/layers/mongodb/MongoBatch.ts"
 import * as MongoClient from "../src/layers/mongodb/MongoClient.ts"
@@ -11,58 +12,34 @@ import * as MongoJobRecords from "../src/layers/mongodb/MongoJobRecords.ts"
 import * as MongoTraces from "../src/layers/mongodb/MongoTraces.ts"
 import { Traces } from "../src/layers/Traces.ts"
 import { Credits } from "../src/schemas/Credits.ts"
-import { freshJobId, type JobId, KeyId, NamespaceId, NodeId } from "../src/schemas/Ids.ts"
+import { freshJobId, type JobId, NamespaceId, NodeId } from "../src/schemas/Ids.ts"
 import { type JobRecord, RECORD_VERSION } from "../src/schemas/JobRecord.ts"
 import { type Line, rate, times } from "./support/Line.ts"
+import { AT, jobOf } from "./support/SampleJob.ts"
 
 const CALLERS = 256
 const JOBS_GROUPED = 12_000
 const JOBS_SINGLE = 3_000
 const NAMESPACES = 8
 const CONNECTIONS = 20
-const AT = 1_700_000_000_000
 const SINGLE: Grouping = { ...GROUPING, batchMax: 1, lanes: CONNECTIONS }
 
-const recordOf = (jobId: JobId, index: number): JobRecord => ({
-  jobId,
-  version: RECORD_VERSION,
-  service: "network",
-  environment: "testnet",
-  namespaceId: NamespaceId.make(`ns_bench${index % NAMESPACES}`),
-  keyId: KeyId.make("key_bench"),
-  clientTag: null,
-  priority: "normal",
-  constraints: {},
-  state: "queued",
-  errorCode: null,
-  createdAt: AT + index,
-  finishedAt: null,
-  input: {
-    endpoint: "chat",
-    mode: "stream",
-    model: "llama-3.1-8b-instruct",
-    requestedModel: "llama-3.1-8b-instruct",
-    request: { messages: [{ role: "user", content: "Say something of a few hundred characters. ".repeat(8) }] }
-  },
-  routing: { nodeId: null, assignedAt: null, attempts: [], fallbacks: [], decisions: [] },
-  output: null,
-  evaluation: { failure: false, failures: [], lowConfidence: null, moderation: [] },
-  system: {
-    queueMs: null,
-    dispatchMs: null,
-    firstTokenMs: null,
-    totalMs: null,
-    retries: 0,
-    gpu: null,
-    configDigest: "0".repeat(64)
-  },
-  cost: null,
-  workflow: null,
-  completeness: "open",
-  truncatedReason: null,
-  moments: [],
-  held: false
-})
+const PROMPT = "Say something of a few hundred characters. ".repeat(8)
+
+const recordOf = (jobId: JobId, index: number): JobRecord => {
+  const job = jobOf(jobId, NamespaceId.make(`ns_bench${index % NAMESPACES}`))
+  return openRecord(
+    { ...job, acceptedAt: AT + index },
+    {
+      version: RECORD_VERSION,
+      service: "network",
+      errorCode: null,
+      requestedModel: job.model,
+      request: { messages: [{ role: "user", content: PROMPT }] },
+      workflow: null
+    }
+  )
+}
 
 const ANSWER = "An answer of one thousand characters or so, as models like to give. ".repeat(15)
 

@@ -17,7 +17,9 @@ const questions: Readonly<Record<string, () => Promise<{ readonly run: () => Pro
   transport: () => import("./transport.ts"),
   groupCommit: () => import("./groupCommit.ts"),
   rabbitmq: () => import("./rabbitmq.ts"),
+  redis: () => import("./redis.ts"),
   postgres: () => import("./postgres.ts"),
+  mongodb: () => import("./mongodb.ts"),
   cluster: () => import("./cluster.ts")
 }
 
