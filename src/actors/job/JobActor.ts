@@ -22,6 +22,7 @@ import { measureOutput, noOutput } from "../../policies/OutputTokens.ts"
 import type { Arrival, AttemptProgress, JobActorState, JobHouse } from "./JobActorState.ts"
 import { announce, apply, perform } from "./JobCommands.ts"
 import { close, publish } from "./JobFeed.ts"
+import { onLeaseDoubted, onLeaseDoubtedStill } from "./JobLease.ts"
 import { leasedElsewhere, onHandoverOverdue, onHandoverSent, onTaken } from "./JobHandover.ts"
 import type { ClaimAnswer, JobMessage } from "./JobMessages.ts"
 import {
@@ -228,6 +229,10 @@ const receive = (state: JobActorState, message: JobMessage): Effect.Effect<void,
       return isOurs(state, message) ? apply(state, { _tag: "NodeLost", code: message.code }) : Effect.void
     case "NodeHolds":
       return onNodeHolds(state, message)
+    case "LeaseDoubted":
+      return onLeaseDoubted(state, message)
+    case "LeaseDoubtedStill":
+      return onLeaseDoubtedStill(state, message.doubted)
     case "NodeResumed":
       return isOurs(state, message) ? onNodeResumed(state, message) : Effect.void
     case "Leased":

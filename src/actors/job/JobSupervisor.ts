@@ -144,7 +144,7 @@ const makeHouse: Effect.Effect<
   }
 })
 
-/** A lease that could not be given back for so long has run out by itself. */
+/** A lease that could not be given back for so long has run out by itself. Who dies before then leaves it to the node's daemon (`NodeLeases`). */
 const RELEASE_MAX = "5 minutes"
 
 const makeRelease = Effect.gen(function* () {

@@ -4,7 +4,7 @@
  */
 import { assert, layer } from "@effect/vitest"
 import { Clock, Effect, Fiber, type Layer, Schema } from "effect"
-import { type CandidateQuery, Leases } from "../../../src/layers/Leases.ts"
+import { type CandidateQuery, Leases, type SeenLease, type StrangersQuery } from "../../../src/layers/Leases.ts"
 import { LiveNodes } from "../../../src/layers/LiveNodes.ts"
 import type { Outage } from "../../../src/layers/Outage.ts"
 import type { LeaseToken } from "../../../src/schemas/Ids.ts"
@@ -35,6 +35,8 @@ const query = (model: string, now: number, over: Partial<CandidateQuery> = {}): 
   now,
   ...over
 })
+
+const seen = ({ token, expiresAt }: SeenLease): SeenLease => ({ token, expiresAt })
 
 const idsOf = (nodes: ReadonlyArray<{ readonly nodeId: string }>) => nodes.map(({ nodeId }) => nodeId).toSorted()
 
@@ -155,6 +157,63 @@ export const leasesContract = <R = never>(
       })
     )
 
+    it.effect(
+      "names the leases of a node that the asker does not know, the first to end first, and no more than asked",
+      () =>
+        Effect.gen(function* () {
+          const leases = yield* Leases
+          const now = yield* inAnHour
+          const node = yield* announced(aNode(aModel(), { slots: 8 }), now + HOUR)
+          const other = yield* announced(aNode(aModel()), now + HOUR)
+          const [late, soon, known, over] = [30, 10, 20, 1].map((ms) => aLease(node.nodeId, now + ms * MINUTE))
+          for (const lease of [late!, soon!, known!, over!, aLease(other.nodeId, now + HOUR)]) {
+            assert.isTrue(yield* leases.take(lease, now))
+          }
+          const { nodeId, sessionId } = node
+          const ask = (over: Partial<StrangersQuery> = {}) =>
+            leases.strangers({ nodeId, sessionId, known: new Set([known!.token]), max: 8, now: now + MINUTE, ...over })
+
+          const found = [seen(soon!), seen(late!)]
+          assert.deepStrictEqual(yield* ask(), found)
+          assert.deepStrictEqual(yield* ask({ max: 1 }), found.slice(0, 1))
+          assert.strictEqual((yield* ask({ known: new Set() })).length, 3)
+          assert.deepStrictEqual(yield* ask({ sessionId: aSession() }), [], "another session")
+          assert.deepStrictEqual(yield* ask({ nodeId: aNodeId() }), [], "unknown")
+        })
+    )
+
+    it.effect("frees leases that are as they were seen, and none that was taken or renewed since", () =>
+      Effect.gen(function* () {
+        const leases = yield* Leases
+        const now = yield* inAnHour
+        const model = aModel()
+        const { nodeId, sessionId } = yield* announced(aNode(model, { slots: 5 }), now + HOUR)
+        const all = Array.from({ length: 5 }, () => aLease(nodeId, now + 10 * MINUTE))
+        for (const lease of all) yield* leases.take(lease, now)
+        const [, , again, earlier, renewed] = all
+        yield* leases.take(again!, now)
+        yield* leases.take({ ...earlier!, expiresAt: now + MINUTE }, now)
+        yield* leases.renew({ ...renewed!, expiresAt: now + 5 * MINUTE }, now)
+
+        assert.strictEqual(yield* leases.releaseUnchanged(nodeId, aSession(), all.map(seen)), 0)
+        assert.strictEqual(
+          yield* leases.releaseUnchanged(nodeId, sessionId, [...all.map(seen), seen(aLease(nodeId, 1))]),
+          2
+        )
+        assert.strictEqual(yield* leases.releaseUnchanged(nodeId, sessionId, all.map(seen)), 0)
+
+        assert.strictEqual((yield* (yield* LiveNodes).get(nodeId, now))?.leased, 3)
+        const [candidate] = (yield* leases.candidates(query(model, now))).nodes
+        assert.strictEqual(candidate?.leased, 3)
+        const left = yield* leases.strangers({ nodeId, sessionId, known: new Set(), max: 8, now })
+        assert.deepStrictEqual(
+          left.map(({ token }) => token).toSorted(),
+          [again!, earlier!, renewed!].map(({ token }) => token).toSorted()
+        )
+        assert.strictEqual(yield* leases.releaseUnchanged(nodeId, sessionId, left), 3)
+      })
+    )
+
     it.effect("offers the nodes with a free slot that serve the model, and counts all that serve it", () =>
       Effect.gen(function* () {
         const leases = yield* Leases
@@ -256,6 +315,8 @@ export const leasesContract = <R = never>(
         yield* woken(nodes.announce(node, now + HOUR))
         yield* leases.take(lease, now)
         yield* woken(leases.release(node.nodeId, lease.token))
+        yield* leases.take(lease, now)
+        yield* woken(leases.releaseUnchanged(node.nodeId, node.sessionId, [lease]))
         yield* refresh({ restrictions: ["paused"] })
         yield* woken(refresh({ restrictions: [] }))
         yield* woken(nodes.announce({ ...node, sessionId: aSession() }, now + HOUR))
@@ -297,6 +358,8 @@ export const leasesContract = <R = never>(
       Schema.TaggedStruct("take", { token: Token, ms: Ms }),
       Schema.TaggedStruct("renew", { token: Token, ms: Ms }),
       Schema.TaggedStruct("release", { token: Token }),
+      Schema.TaggedStruct("look", { known: Schema.Array(Token) }),
+      Schema.TaggedStruct("releaseUnchanged", {}),
       Schema.TaggedStruct("announce", { slots: Schema.Literals([1, 2, 3]), ms: Ms }),
       Schema.TaggedStruct("pass", { ms: Ms })
     ])
@@ -311,6 +374,7 @@ export const leasesContract = <R = never>(
           const tokens: Record<string, LeaseToken> = { a: aToken(), b: aToken(), c: aToken(), d: aToken() }
           let now = yield* inAnHour
           let present = { slots: 0, until: now }
+          let looked: ReadonlyArray<SeenLease> = []
           const held = new Map<string, number>()
           const known = () => present.until > now
           for (const step of steps) {
@@ -319,7 +383,7 @@ export const leasesContract = <R = never>(
               "token" in step ? aLease(node.nodeId, "ms" in step ? now + step.ms : now, tokens[step.token]!) : undefined
             if (step._tag === "take") {
               const expected = known() && (held.has(step.token) || held.size < present.slots)
-              if (expected) held.set(step.token, Math.max(held.get(step.token) ?? 0, now + step.ms))
+              if (expected) held.set(step.token, Math.max((held.get(step.token) ?? 0) + 1, now + step.ms))
               assert.strictEqual(yield* leases.take(lease!, now), expected)
             } else if (step._tag === "renew") {
               assert.strictEqual(yield* leases.renew(lease!, now), held.has(step.token))
@@ -327,6 +391,22 @@ export const leasesContract = <R = never>(
             } else if (step._tag === "release") {
               yield* leases.release(node.nodeId, lease!.token)
               held.delete(step.token)
+            } else if (step._tag === "look") {
+              const asked = new Set(step.known.map((token) => tokens[token]!))
+              looked = yield* leases.strangers({ ...node, known: asked, max: 8, now })
+              const found = known() ? [...held].filter(([token]) => !step.known.includes(token as never)) : []
+              assert.sameDeepMembers(
+                [...looked],
+                found.map(([token, expiresAt]) => ({ token: tokens[token]!, expiresAt }))
+              )
+            } else if (step._tag === "releaseUnchanged") {
+              const same = known()
+                ? [...held].filter(([token, until]) =>
+                    looked.some((seen) => seen.token === tokens[token] && seen.expiresAt === until)
+                  )
+                : []
+              assert.strictEqual(yield* leases.releaseUnchanged(node.nodeId, node.sessionId, looked), same.length)
+              for (const [token] of same) held.delete(token)
             } else if (step._tag === "announce") {
               present = { slots: step.slots, until: now + step.ms }
               yield* nodes.announce({ ...node, slots: step.slots, lastSeenAt: now }, present.until)
@@ -362,6 +442,8 @@ export const leasesContract = <R = never>(
               Effect.flip(leases.take(lease, now)),
               Effect.flip(leases.renew(lease, now)),
               Effect.flip(leases.release(nodeId, lease.token)),
+              Effect.flip(leases.strangers({ nodeId, sessionId: aSession(), known: new Set(), max: 1, now })),
+              Effect.flip(leases.releaseUnchanged(nodeId, aSession(), [])),
               Effect.flip(leases.capacity)
             ],
             { concurrency: 1 }
