@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { leaseStanding } from "../../src/policies/LeaseStanding.ts"
-import { NodeId } from "../../src/schemas/Ids.ts"
+import { isInUse, leaseStanding } from "../../src/policies/LeaseStanding.ts"
+import { JobId, leaseTokenOf, LeaseToken, NodeId } from "../../src/schemas/Ids.ts"
 import type { JobRow } from "../../src/schemas/JobState.ts"
 
 const HERE = NodeId.make(`0x${"a".repeat(40)}`)
@@ -32,5 +32,13 @@ describe("a lease", () => {
     assert.strictEqual(leaseStanding(row("queued", 0, null), HERE, 1), "open")
     assert.strictEqual(leaseStanding(row("active", 1, ELSEWHERE), HERE, 2), "open")
     assert.strictEqual(leaseStanding(row("active", 1, HERE), HERE, 2), "open")
+  })
+
+  it("is in use under the attempt that the row names, on its node", () => {
+    const lease = leaseTokenOf(JobId.make("job_a"), 2)
+    assert.isTrue(isInUse(row("active", 2, HERE), HERE, lease))
+    assert.isFalse(isInUse(row("active", 1, HERE), HERE, lease))
+    assert.isFalse(isInUse(row("active", 2, HERE), HERE, LeaseToken.make("lease_other")))
+    assert.isFalse(isInUse(null, HERE, lease))
   })
 })

@@ -100,11 +100,13 @@ const onForget = (state: DispatcherState, jobId: JobId) =>
     return grant === undefined ? Effect.void : giveBack(state, grant)
   })
 
-/** Beside the mailbox, for as long as an outage may last; what is not back by then is found by the node's daemon, at a heartbeat of the node. */
+/** Once: later it may have been taken again. What an outage keeps from coming back is found by the node's daemon, at heartbeats of the node. */
 const giveBack = ({ house, self }: DispatcherState, { nodeId, token }: Grant): Effect.Effect<void> =>
-  self.fork(Effect.timeoutOption(waitOut(house.leases.release(nodeId, token)), RELEASE_MAX))
-
-const RELEASE_MAX = "1 minute"
+  self.fork(
+    Effect.catch(house.leases.release(nodeId, token), ({ during }) =>
+      Effect.logDebug("a slot waits for its node's next heartbeats", { nodeId, during })
+    )
+  )
 
 const giveBackDoubted = (state: DispatcherState, { doubted, wanting }: Waiting): Effect.Effect<void> =>
   doubted === null

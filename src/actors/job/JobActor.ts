@@ -17,6 +17,7 @@ import { isTerminal, type JobRow } from "../../schemas/JobState.ts"
 import type { RuntimeSettings } from "../../schemas/RuntimeSettings.ts"
 import type { TokenEvent } from "../../schemas/TokenEvent.ts"
 import { initial } from "../../policies/JobMachine.ts"
+import { isInUse } from "../../policies/LeaseStanding.ts"
 import { isLoss } from "../../policies/NodeFaults.ts"
 import { measureOutput, noOutput } from "../../policies/OutputTokens.ts"
 import type { Arrival, AttemptProgress, JobActorState, JobHouse } from "./JobActorState.ts"
@@ -73,7 +74,7 @@ const init = Effect.fnUntraced(function* (house: JobHouse, options: JobOptions, 
   const row = fresh?.row ?? (yield* waitOut(house.store.get(jobId)))
   if (row === null || isTerminal(row.state)) {
     if (row !== null) endFeed(house, row)
-    if (options.grant !== null) yield* refuseGrant(house, options)
+    if (options.grant !== null) yield* refuseGrant(house, options, row)
     yield* delivery.ack
     self.self.tellUnsafe({ _tag: "EndedElsewhere" })
     return null
@@ -90,7 +91,7 @@ const init = Effect.fnUntraced(function* (house: JobHouse, options: JobOptions, 
   const record = found ?? (row.epoch === 0 ? yield* withdraw(house.records, row.job) : null)
   const durable = row.epoch === 0 ? [] : yield* waitOut(house.traces.fence(jobId, row.epoch))
   const grant = self.restarts === 0 ? options.grant : null
-  if (grant !== null && grant.epoch !== row.epoch) return yield* declineGrant(house, options, self)
+  if (grant !== null && grant.epoch !== row.epoch) return yield* declineGrant(house, options, self, row)
   const state = makeState(house, options, self, row, record ?? withdrawnRecord(row.job), durable)
   const adopting = row.state === "active" && grant === null
   yield* apply(state, {
@@ -111,16 +112,17 @@ const init = Effect.fnUntraced(function* (house: JobHouse, options: JobOptions, 
   return state
 })
 
-const refuseGrant = (house: JobHouse, { jobId, grant, from }: JobOptions) =>
+const refuseGrant = (house: JobHouse, { jobId, grant, from }: JobOptions, row: JobRow | null) =>
   Effect.gen(function* () {
-    if (grant !== null) yield* house.release(grant.nodeId, grant.lease)
+    if (grant !== null && !isInUse(row, grant.nodeId, grant.lease))
+      yield* house.releaseUnclaimed(grant.nodeId, grant.lease)
     if (from !== null) house.mail.post({ _tag: "Inbox", daemonId: from }, { _tag: "JobTaken", jobId, taken: false })
   })
 
 /** The row went on since the slot was leased for it. */
-const declineGrant = (house: JobHouse, options: JobOptions, self: ActorContext<JobMessage>) =>
+const declineGrant = (house: JobHouse, options: JobOptions, self: ActorContext<JobMessage>, row: JobRow) =>
   Effect.gen(function* () {
-    yield* refuseGrant(house, options)
+    yield* refuseGrant(house, options, row)
     yield* options.delivery.nack
     return yield* Effect.as(self.stop, null)
   })

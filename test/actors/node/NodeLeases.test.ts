@@ -186,6 +186,42 @@ describe("a slot that is used", () => {
     })
   )
 
+  it.effect("stays taken when a daemon that leased it for the same attempt comes too late to claim it", () =>
+    Effect.gen(function* () {
+      const { world, first, second, agent, caller, leased } = yield* begin
+      const claim = first.faults.hold("JobStore.claim", "before")
+      const { job } = yield* world.submit(first, caller)
+      yield* world.until("leased", () => claim.isReached())
+      const stored = world.shared.state.jobs.get(job.id)!
+      const { nodeId } = agent
+      stored.row = { ...stored.row, state: "active", owner: second.id, epoch: 1, attempt: 1, nodeId }
+      yield* claim.release
+      yield* world.pass(3 * BEAT)
+      assert.strictEqual(leased(), 1)
+    })
+  )
+
+  it.effect("stays taken when a release that was waited for comes after it was taken again", () =>
+    Effect.gen(function* () {
+      const { world, first, second, agent, caller, leased } = yield* begin
+      second.faults.fail("Transport.consume", "Transport.publish")
+      const claim = first.faults.hold("JobStore.claim", "before")
+      const { job } = yield* world.submit(first, caller)
+      yield* world.until("leased", () => claim.isReached())
+      first.faults.fail("Leases.release")
+      const stored = world.shared.state.jobs.get(job.id)!
+      const before = stored.row
+      stored.row = { ...before, state: "active", owner: second.id, epoch: 1, attempt: 1, nodeId: null }
+      yield* claim.release
+      yield* world.rest
+      yield* take(second, agent, job.id, 1)
+      stored.row = { ...stored.row, nodeId: agent.nodeId }
+      first.faults.heal()
+      yield* world.pass(3 * BEAT)
+      assert.strictEqual(leased(), 1)
+    })
+  )
+
   it.effect("stays taken when the attempt goes on at another daemon", () =>
     Effect.gen(function* () {
       const { world, first, second, agent, job, leased } = yield* running
