@@ -17,13 +17,12 @@ import { isTerminal, type JobRow } from "../../schemas/JobState.ts"
 import type { RuntimeSettings } from "../../schemas/RuntimeSettings.ts"
 import type { TokenEvent } from "../../schemas/TokenEvent.ts"
 import { initial } from "../../policies/JobMachine.ts"
-import { isInUse } from "../../policies/LeaseStanding.ts"
 import { isLoss } from "../../policies/NodeFaults.ts"
 import { measureOutput, noOutput } from "../../policies/OutputTokens.ts"
 import type { Arrival, AttemptProgress, JobActorState, JobHouse } from "./JobActorState.ts"
 import { announce, apply, perform } from "./JobCommands.ts"
 import { close, publish } from "./JobFeed.ts"
-import { onLeaseDoubted, onLeaseDoubtedStill } from "./JobLease.ts"
+import { onLeaseDoubted, onLeaseDoubtedStill, refuseGrant } from "./JobLease.ts"
 import { leasedElsewhere, onHandoverOverdue, onHandoverSent, onTaken } from "./JobHandover.ts"
 import type { ClaimAnswer, JobMessage } from "./JobMessages.ts"
 import {
@@ -111,13 +110,6 @@ const init = Effect.fnUntraced(function* (house: JobHouse, options: JobOptions, 
   else if (self.restarts > RESTARTS_MAX) yield* apply(state, { _tag: "Unservable", code: "poison" })
   return state
 })
-
-const refuseGrant = (house: JobHouse, { jobId, grant, from }: JobOptions, row: JobRow | null) =>
-  Effect.gen(function* () {
-    if (grant !== null && !isInUse(row, grant.nodeId, grant.lease))
-      yield* house.releaseUnclaimed(grant.nodeId, grant.lease)
-    if (from !== null) house.mail.post({ _tag: "Inbox", daemonId: from }, { _tag: "JobTaken", jobId, taken: false })
-  })
 
 /** The row went on since the slot was leased for it. */
 const declineGrant = (house: JobHouse, options: JobOptions, self: ActorContext<JobMessage>, row: JobRow) =>
