@@ -23,6 +23,10 @@ export const adoptions = counter(
 )
 export const tokens = counter("resultity_output_tokens_total", "Output tokens counted")
 export const repairs = counter("resultity_repairs_total", "Messages published again by a repair sweep")
+export const slotsRecovered = counter(
+  "resultity_slots_recovered_total",
+  "Leased slots that nothing used, freed at a heartbeat of their node"
+)
 export const messagesUnreadable = counter("resultity_messages_unreadable_total", "Messages that are no envelopes")
 export const subscribersCut = counter("resultity_subscribers_cut_total", "Readers cut off because they fell behind")
 export const nodesConnected = Metric.gauge("resultity_nodes_connected", {

@@ -67,3 +67,9 @@ export const freshEnvelopeId = fresh<EnvelopeId>("msg")
 /** The lease of an attempt follows from it, so whoever takes an attempt over can give its slot back. */
 export const leaseTokenOf = (jobId: JobId, attempt: number): LeaseToken =>
   LeaseToken.make(`lease_${jobId.slice("job_".length)}-${attempt}`)
+
+/** The attempt that a lease was taken for; null when no attempt has such a token. */
+export const attemptOfLease = (token: LeaseToken): { readonly jobId: JobId; readonly attempt: number } | null => {
+  const [, job, attempt] = /^lease_(.+)-([1-9][0-9]*)$/.exec(token) ?? []
+  return job === undefined ? null : { jobId: JobId.make(`job_${job}`), attempt: Number(attempt) }
+}

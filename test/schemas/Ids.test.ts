@@ -63,6 +63,14 @@ describe("ids", () => {
       assert.strictEqual(new Set(tokens).size, tokens.length)
       for (const token of tokens) assert.isTrue(Schema.is(Ids.LeaseToken)(token), token)
       assert.strictEqual(Ids.leaseTokenOf(jobs[0]!, 3), Ids.leaseTokenOf(jobs[0]!, 3))
+      for (const jobId of jobs) {
+        for (const attempt of [1, 2, 11, 111]) {
+          assert.deepStrictEqual(Ids.attemptOfLease(Ids.leaseTokenOf(jobId, attempt)), { jobId, attempt })
+        }
+      }
+      for (const other of ["lease_a", "lease_a-0", "lease_a-01", "lease_a-"]) {
+        assert.isNull(Ids.attemptOfLease(Ids.LeaseToken.make(other)))
+      }
     })
   )
 

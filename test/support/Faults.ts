@@ -24,6 +24,7 @@ interface Held {
 export class Faults {
   private readonly out = new Set<string>()
   private readonly bugs = new Set<string>()
+  private readonly lost = new Set<string>()
   private readonly holds = new Map<string, Held>()
   /** Calls so far, by `Contract.method`. */
   readonly calls = new Map<string, number>()
@@ -34,14 +35,21 @@ export class Faults {
     for (const key of keys) this.out.add(key)
   }
 
+  /** These methods do their work and answer nothing. */
+  loseReplies(...keys: ReadonlyArray<string>): void {
+    for (const key of keys) this.lost.add(key)
+  }
+
   /** The method has a bug: each call is a defect. */
   breakDown(key: string): void {
     this.bugs.add(key)
   }
 
   heal(...keys: ReadonlyArray<string>): void {
-    if (keys.length === 0) this.out.clear()
-    for (const key of keys) this.out.delete(key)
+    for (const set of [this.out, this.lost]) {
+      if (keys.length === 0) set.clear()
+      for (const key of keys) set.delete(key)
+    }
   }
 
   hold(key: string, when: "before" | "after"): Hold {
@@ -87,6 +95,12 @@ export class Faults {
         return Effect.fail(new Outage({ of: contract, during: method, cause: "by order" }))
       }
       if (this.bugs.has(key)) return Effect.die(new Error(`${key} is broken by order`))
+      if (this.lost.has(key)) {
+        return Effect.andThen(
+          call,
+          Effect.fail(new Outage({ of: contract, during: method, cause: "the answer is lost" }))
+        )
+      }
       const held = this.holds.get(key)
       if (held === undefined) return call
       const wait = Effect.suspend(() => {

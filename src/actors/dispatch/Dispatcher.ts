@@ -20,6 +20,8 @@ export const WAITING_MAX = 100_000
 
 interface Waiting extends WaitingJob {
   readonly wanting: Wanting
+  /** Where an outage left open whether its slot was taken. */
+  doubted: NodeId | null
 }
 
 interface DispatcherState {
@@ -88,13 +90,28 @@ const onUnreachable = ({ house, self }: DispatcherState, daemonId: DaemonId) =>
 
 const AVOIDED_MS = 3000
 
-const onForget = ({ room, granted, house, self }: DispatcherState, jobId: JobId) =>
+const onForget = (state: DispatcherState, jobId: JobId) =>
   Effect.suspend(() => {
+    const { room, granted } = state
     const grant = granted.get(jobId)
     granted.delete(jobId)
-    if (room.remove(jobId) !== undefined || grant === undefined) return Effect.void
-    return self.fork(waitOut(house.leases.release(grant.nodeId, grant.token)))
+    const waiting = room.remove(jobId)
+    if (waiting !== undefined) return giveBackDoubted(state, waiting)
+    return grant === undefined ? Effect.void : giveBack(state, grant)
   })
+
+/** Once: later it may have been taken again. What an outage keeps from coming back is found by the node's daemon, at heartbeats of the node. */
+const giveBack = ({ house, self }: DispatcherState, { nodeId, token }: Grant): Effect.Effect<void> =>
+  self.fork(
+    Effect.catch(house.leases.release(nodeId, token), ({ during }) =>
+      Effect.logDebug("a slot waits for its node's next heartbeats", { nodeId, during })
+    )
+  )
+
+const giveBackDoubted = (state: DispatcherState, { doubted, wanting }: Waiting): Effect.Effect<void> =>
+  doubted === null
+    ? Effect.void
+    : giveBack(state, { nodeId: doubted, token: leaseTokenOf(wanting.job.id, wanting.attempt) })
 
 /** One wake-up is handled before the next is taken, so wake-ups merge instead of queueing. */
 const listen = (house: DispatchHouse, self: ActorContext<DispatchMessage>) => {
@@ -140,7 +157,8 @@ const onWant = (state: DispatcherState, wanting: Wanting) =>
       lane: laneName(laneOf(job)),
       pool,
       since,
-      wanting
+      wanting,
+      doubted: earlier?.wanting.attempt === wanting.attempt ? earlier.doubted : null
     })
     if (added === "full") return void answer(state, wanting, { _tag: "RoomFull" })
     if (!state.blocked.has(pool)) yield* serve(state)
@@ -188,7 +206,10 @@ const place = (state: DispatcherState, waiting: Waiting, now: number): Effect.Ef
     const { wanting } = waiting
     const { job, attempt, leaseMs } = wanting
     const token = leaseTokenOf(job.id, attempt)
-    const choice = yield* choose(house, wanting, { token, expiresAt: now + leaseMs }, now)
+    if (waiting.doubted !== null) yield* house.leases.release(waiting.doubted, token)
+    const trying = (nodeId: NodeId | null) => void (waiting.doubted = nodeId)
+    trying(null)
+    const choice = yield* choose(house, wanting, { token, expiresAt: now + leaseMs, trying }, now)
     if (choice._tag === "None") return putBack(state, waiting, now)
     const { decision } = choice
     if (choice._tag === "Never") return void answer(state, wanting, { _tag: "Unservable", code: choice.code, decision })
@@ -205,7 +226,7 @@ const place = (state: DispatcherState, waiting: Waiting, now: number): Effect.Ef
       if (attempt === 1) yield* Metric.update(Metrics.queueMs, now - job.acceptedAt)
       return
     }
-    yield* house.leases.release(choice.nodeId, token)
+    yield* giveBack(state, { nodeId: choice.nodeId, token })
   })
 
 const remember = ({ granted }: DispatcherState, jobId: JobId, grant: Grant): void => {

@@ -25,6 +25,14 @@ export interface DispatchHouse {
   readonly avoided: Map<DaemonId, number>
 }
 
+/** The lease that is asked for. */
+export interface Asked {
+  readonly token: LeaseToken
+  readonly expiresAt: number
+  /** Told before each try, and with null after its answer: while there is none, the lease may have been taken or not. */
+  readonly trying: (nodeId: NodeId | null) => void
+}
+
 export type Choice =
   | { readonly _tag: "Chosen"; readonly nodeId: NodeId; readonly daemonId: DaemonId; readonly decision: Decision }
   /** Not now. */
@@ -40,18 +48,22 @@ const TOLD_MAX = 8
 export const choose = (
   house: DispatchHouse,
   wanting: Wanting,
-  lease: { readonly token: LeaseToken; readonly expiresAt: number },
+  lease: Asked,
   now: number
 ): Effect.Effect<Choice, Outage> =>
   Effect.gen(function* () {
     const { job } = wanting
+    const { token, expiresAt } = lease
     let judged: Judged | undefined
     for (const sampleMax of SAMPLES) {
       const query = { environment: job.environment, model: job.model, sampleMax, except: NOBODY, now }
       const candidates = yield* house.leases.candidates(query)
       judged = yield* judge(house, wanting, candidates, now)
       for (const { nodeId, daemonId } of judged.ranked) {
-        if (yield* house.leases.take({ ...lease, nodeId, jobId: job.id }, now)) {
+        lease.trying(nodeId)
+        const taken = yield* house.leases.take({ token, expiresAt, nodeId, jobId: job.id }, now)
+        lease.trying(null)
+        if (taken) {
           return { _tag: "Chosen", nodeId, daemonId, decision: decide(wanting, judged, nodeId, now) } as const
         }
       }

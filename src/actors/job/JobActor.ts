@@ -22,6 +22,7 @@ import { measureOutput, noOutput } from "../../policies/OutputTokens.ts"
 import type { Arrival, AttemptProgress, JobActorState, JobHouse } from "./JobActorState.ts"
 import { announce, apply, perform } from "./JobCommands.ts"
 import { endFeed, publish } from "./JobFeed.ts"
+import { onLeaseDoubted, onLeaseDoubtedStill, refuseGrant } from "./JobLease.ts"
 import { leasedElsewhere, onHandoverOverdue, onHandoverSent, onTaken } from "./JobHandover.ts"
 import type { ClaimAnswer, JobMessage } from "./JobMessages.ts"
 import {
@@ -79,7 +80,7 @@ const init = Effect.fnUntraced(function* (
   const row = fresh?.row ?? (yield* waitOut(house.store.get(jobId)))
   if (row === null || isTerminal(row.state)) {
     endFeed(house.feeds, jobId)
-    if (options.grant !== null) yield* refuseGrant(house, options)
+    if (options.grant !== null) yield* refuseGrant(house, options, row)
     yield* delivery.ack
     const rescue = row === null ? null : yield* beginRescue(house, row, self)
     if (rescue === null) self.self.tellUnsafe({ _tag: "EndedElsewhere" })
@@ -97,7 +98,7 @@ const init = Effect.fnUntraced(function* (
   const record = found ?? (row.epoch === 0 ? yield* withdraw(house.records, row.job) : null)
   const durable = row.epoch === 0 ? [] : yield* waitOut(house.traces.fence(jobId, row.epoch))
   const grant = self.restarts === 0 ? options.grant : null
-  if (grant !== null && grant.epoch !== row.epoch) return yield* declineGrant(house, options, self)
+  if (grant !== null && grant.epoch !== row.epoch) return yield* declineGrant(house, options, self, row)
   const state = makeState(house, options, self, row, record ?? withdrawnRecord(row.job), durable)
   const adopting = row.state === "active" && grant === null
   yield* apply(state, {
@@ -118,16 +119,10 @@ const init = Effect.fnUntraced(function* (
   return state
 })
 
-const refuseGrant = (house: JobHouse, { jobId, grant, from }: JobOptions) =>
-  Effect.gen(function* () {
-    if (grant !== null) yield* house.release(grant.nodeId, grant.lease)
-    if (from !== null) house.mail.post({ _tag: "Inbox", daemonId: from }, { _tag: "JobTaken", jobId, taken: false })
-  })
-
 /** The row went on since the slot was leased for it. */
-const declineGrant = (house: JobHouse, options: JobOptions, self: ActorContext<JobMessage>) =>
+const declineGrant = (house: JobHouse, options: JobOptions, self: ActorContext<JobMessage>, row: JobRow) =>
   Effect.gen(function* () {
-    yield* refuseGrant(house, options)
+    yield* refuseGrant(house, options, row)
     yield* options.delivery.nack
     return yield* Effect.as(self.stop, null)
   })
@@ -231,6 +226,10 @@ const act = (state: JobActorState, message: JobMessage): Effect.Effect<void, unk
       return isOurs(state, message) ? apply(state, { _tag: "NodeLost", code: message.code }) : Effect.void
     case "NodeHolds":
       return onNodeHolds(state, message)
+    case "LeaseDoubted":
+      return onLeaseDoubted(state, message)
+    case "LeaseDoubtedStill":
+      return onLeaseDoubtedStill(state, message.doubted)
     case "NodeResumed":
       return isOurs(state, message) ? onNodeResumed(state, message) : Effect.void
     case "Leased":

@@ -37,8 +37,10 @@ export interface JobHouse {
   readonly records: JobRecords["Service"]
   readonly traces: Traces["Service"]
   readonly logs: Logs["Service"]
-  /** Gives a slot back, also when the actor ends before the leases answer. */
+  /** Gives the slot of a claimed attempt back, also when the actor ends before the leases answer. */
   readonly release: (nodeId: NodeId, lease: LeaseToken) => Effect.Effect<void>
+  /** Gives a slot back under which no attempt was claimed. */
+  readonly releaseUnclaimed: (nodeId: NodeId, lease: LeaseToken) => Effect.Effect<void>
   readonly incidents: Incidents["Service"]
   readonly registry: Registry["Service"]
   readonly feeds: JobFeeds["Service"]

@@ -8,12 +8,13 @@ import * as Metrics from "../../layers/Metrics.ts"
 import type { Claimed } from "../../layers/JobStore.ts"
 import { waitOut } from "../../layers/Outage.ts"
 import { piecesHash } from "../../layers/Signatures.ts"
+import { isInUse } from "../../policies/LeaseStanding.ts"
 import { step, type JobCommand } from "../../policies/JobMachine.ts"
 import { noOutput } from "../../policies/OutputTokens.ts"
 import { backoffMs } from "../../policies/Retry.ts"
 import { DISPATCHER, nodeAddress } from "../../schemas/Address.ts"
 import { freshEnvelope } from "../../schemas/Envelope.ts"
-import type { NodeId } from "../../schemas/Ids.ts"
+import { attemptOfLease, type NodeId } from "../../schemas/Ids.ts"
 import type { JobMoment, JobTimer } from "../../schemas/JobMoment.ts"
 import { isTerminal, type JobRow } from "../../schemas/JobState.ts"
 import { runtimeBody } from "../../schemas/openai/RuntimeBody.ts"
@@ -63,7 +64,7 @@ export const perform = (state: JobActorState, command: JobCommand): Effect.Effec
     case "CancelAttempt":
       return toNode(state, command.nodeId, { _tag: "CancelAttempt", ...attemptOf(state), code: command.code })
     case "ReleaseLease":
-      return state.house.release(command.nodeId, command.lease)
+      return release(state, command)
     case "CloseAttempt":
       return noteAttemptClosed(state, command.code, command.fault)
     case "Penalise":
@@ -85,6 +86,16 @@ export const perform = (state: JobActorState, command: JobCommand): Effect.Effec
     case "Stop":
       return state.self.stop
   }
+}
+
+const release = (
+  { house, machine, row }: JobActorState,
+  { nodeId, lease }: Extract<JobCommand, { _tag: "ReleaseLease" }>
+): Effect.Effect<void> => {
+  // Told of it twice, it still has it once.
+  if (machine.nodeId === nodeId && machine.lease === lease) return Effect.void
+  if ((attemptOfLease(lease)?.attempt ?? 0) <= machine.attempt) return house.release(nodeId, lease)
+  return isInUse(row, nodeId, lease) ? Effect.void : house.releaseUnclaimed(nodeId, lease)
 }
 
 /** Of a daemon that was declared dead it goes back with its channel, in a moment: given back at once, it would come here again, and again. */

@@ -6,7 +6,8 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { DISPATCHER } from "../../schemas/Address.ts"
-import { isTerminal } from "../../schemas/JobState.ts"
+import { isInUse } from "../../policies/LeaseStanding.ts"
+import { isTerminal, type JobRow } from "../../schemas/JobState.ts"
 import type { DispatchAnswer, DispatchMessage } from "../dispatch/DispatchMessages.ts"
 import type { JobActorState } from "./JobActorState.ts"
 import { apply } from "./JobCommands.ts"
@@ -30,7 +31,7 @@ export const leasedElsewhere = (state: JobActorState, leased: Leased): Effect.Ef
     const { house, job, machine, feed, self } = state
     const { daemonId, nodeId, lease, decision } = leased
     tellDispatcher(state, { _tag: "Took", jobId: job.id })
-    if (machine.phase !== "leasing" || state.handing !== null) return yield* house.release(nodeId, lease)
+    if (machine.phase !== "leasing" || state.handing !== null) return yield* house.releaseUnclaimed(nodeId, lease)
     state.handing = { daemonId, nodeId, lease }
     if (state.stored < feed.events.length) return yield* takeBack(state)
     const { failures, rejections, tried, faults, epoch } = machine
@@ -70,12 +71,14 @@ export const onTaken = (state: JobActorState, taken: boolean): Effect.Effect<voi
     // An answer that comes after the waiting for it is over is a hint; a refusal may be because somebody else has the job by now.
     return state.handing === null
       ? lookAtRow(state, Effect.void)
-      : lookAtRow(state, takeBack(state), giveSlotBack(state))
+      : lookAtRow(state, takeBack(state), (row) => giveSlotBack(state, row))
   })
 
-/** Who declines the job does not use the slot. */
-const giveSlotBack = ({ handing, house }: JobActorState): Effect.Effect<void> =>
-  handing === null ? Effect.void : house.release(handing.nodeId, handing.lease)
+/** Who declines the job does not use the slot, unless the row says that it does after all. */
+const giveSlotBack = ({ handing, house }: JobActorState, row: JobRow | null = null): Effect.Effect<void> =>
+  handing === null || isInUse(row, handing.nodeId, handing.lease)
+    ? Effect.void
+    : house.releaseUnclaimed(handing.nodeId, handing.lease)
 
 /** The answer is late or lost. While the store is out the job stays where it is. */
 export const onHandoverOverdue = (state: JobActorState): Effect.Effect<void, unknown> =>
@@ -86,12 +89,16 @@ export const onHandoverOverdue = (state: JobActorState): Effect.Effect<void, unk
     yield* lookAtRow(state, Effect.andThen(unreachable, takeBack(state)))
   })
 
-const lookAtRow = (state: JobActorState, unmoved: Effect.Effect<void>, moved: Effect.Effect<void> = Effect.void) =>
+const lookAtRow = (
+  state: JobActorState,
+  unmoved: Effect.Effect<void>,
+  moved: (row: JobRow) => Effect.Effect<void> = () => Effect.void
+) =>
   Effect.gen(function* () {
     const { house, job } = state
     const row = yield* Effect.catchTag(house.store.get(job.id), "Outage", () => Effect.succeed(null))
     const isMoved = row !== null && (isTerminal(row.state) || row.epoch > state.machine.epoch)
-    yield* isMoved ? Effect.andThen(moved, gone(state)) : unmoved
+    yield* isMoved ? Effect.andThen(moved(row), gone(state)) : unmoved
   })
 
 const gone = (state: JobActorState) =>

@@ -16,6 +16,8 @@ export interface ClaimAnswer {
 export type JobMessage =
   | NodeReport
   | DispatchAnswer
+  /** The same question, behind everything that waited when it came. */
+  | { readonly _tag: "LeaseDoubtedStill"; readonly doubted: Extract<NodeReport, { _tag: "LeaseDoubted" }> }
   | { readonly _tag: "Cancel"; readonly cause: CancelCause }
   | { readonly _tag: "Timer"; readonly timer: JobTimer }
   | { readonly _tag: "ClaimAnswered"; readonly exit: Exit.Exit<ClaimAnswer> }

@@ -133,7 +133,7 @@ const makeHouse: Effect.Effect<
     records: yield* JobRecords,
     traces: yield* Traces,
     logs: yield* Logs,
-    release: yield* makeRelease,
+    ...(yield* makeRelease),
     incidents: yield* Incidents,
     registry: yield* Registry,
     feeds: yield* JobFeeds,
@@ -144,14 +144,27 @@ const makeHouse: Effect.Effect<
   }
 })
 
-/** A lease that could not be given back for so long has run out by itself. */
+/** A lease that could not be given back for so long has run out by itself. Who dies before then leaves it to the node's daemon (`NodeLeases`). */
 const RELEASE_MAX = "5 minutes"
 
+/**
+ * The lease of a claimed attempt is nobody else's, however late it is given back. That of an attempt which is yet to be claimed may be taken again at
+ * any time, and must not be freed then: it is given back now, or by the node's daemon, which can tell.
+ */
 const makeRelease = Effect.gen(function* () {
   const leases = yield* Leases
   const scope = yield* Effect.scope
-  return (nodeId: NodeId, lease: LeaseToken): Effect.Effect<void> =>
-    waitOut(leases.release(nodeId, lease)).pipe(Effect.timeoutOption(RELEASE_MAX), Effect.forkIn(scope), Effect.asVoid)
+  const begin = (effect: Effect.Effect<unknown>) => Effect.asVoid(Effect.forkIn(effect, scope))
+  return {
+    release: (nodeId: NodeId, lease: LeaseToken) =>
+      begin(Effect.timeoutOption(waitOut(leases.release(nodeId, lease)), RELEASE_MAX)),
+    releaseUnclaimed: (nodeId: NodeId, lease: LeaseToken) =>
+      begin(
+        Effect.catch(leases.release(nodeId, lease), ({ during }) =>
+          Effect.logDebug("a slot waits for its node's next heartbeats", { nodeId, during })
+        )
+      )
+  }
 })
 
 /** A weight that cannot be looked up now is 1: fairness may wait for a store, a job may not. */

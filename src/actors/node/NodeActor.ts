@@ -12,6 +12,7 @@ import type { NodeRow } from "../../schemas/NodeProfile.ts"
 import type { NodeActorState, NodeHouse } from "./NodeActorState.ts"
 import { report, sendFrame } from "./NodeActorState.ts"
 import { assign, cancelAttempt, lookAtHeld, onFrames, reattach, settleAttempt } from "./NodeAttempts.ts"
+import { leaseUnwanted, lookAtLeases } from "./NodeLeases.ts"
 import type { NodeMessage, NodeSession } from "./NodeMessages.ts"
 import {
   announce,
@@ -53,6 +54,8 @@ const makeState = (house: NodeHouse, row: NodeRow, self: ActorContext<NodeMessag
   held: new Map(),
   awaited: new Map(),
   saidHolding: false,
+  openLeases: new Map(),
+  lookingAtLeases: false,
   tests: new Map(),
   passed: new Set(),
   restrictions: row.restrictions.map(({ kind }) => kind),
@@ -106,7 +109,9 @@ const receive = (state: NodeActorState, message: NodeMessage): Effect.Effect<voi
     case "TestTimedOut":
       return testTimedOut(state, message.jobId)
     case "PresenceDue":
-      return Effect.andThen(lookAtHeld(state), presenceDue(state))
+      return lookAtHeld(state).pipe(Effect.andThen(lookAtLeases(state)), Effect.andThen(presenceDue(state)))
+    case "LeaseUnwanted":
+      return leaseUnwanted(state, message)
     case "Idle":
       return state.session === null ? state.self.stop : Effect.void
   }

@@ -4,6 +4,7 @@ import type { Registry } from "../../kernel/Registry.ts"
 import type { Catalog } from "../../layers/Catalog.ts"
 import type { Incidents } from "../../layers/Incidents.ts"
 import type { JobStore } from "../../layers/JobStore.ts"
+import type { Leases, SeenLease } from "../../layers/Leases.ts"
 import type { LiveNodes } from "../../layers/LiveNodes.ts"
 import type { NodeRegistry } from "../../layers/NodeRegistry.ts"
 import type { Settings } from "../../layers/Settings.ts"
@@ -11,7 +12,7 @@ import type { PiecesHash, VerifyResult } from "../../layers/Signatures.ts"
 import type { NodeFaults } from "../../policies/Cooldown.ts"
 import { jobAddress } from "../../schemas/Address.ts"
 import type { AgentFrame, DaemonFrame } from "../../schemas/AgentFrame.ts"
-import type { DaemonId, JobId, NodeId } from "../../schemas/Ids.ts"
+import type { DaemonId, JobId, LeaseToken, NodeId } from "../../schemas/Ids.ts"
 import type { Gpu, NodeLifecycle, NodeRow, NodeTrack, RestrictionKind, ServedModel } from "../../schemas/NodeProfile.ts"
 import type { Mail } from "../Mail.ts"
 import type { NodeMessage, NodeReport, NodeSession } from "./NodeMessages.ts"
@@ -22,6 +23,7 @@ export interface NodeHouse {
   readonly registry: Registry["Service"]
   readonly nodes: NodeRegistry["Service"]
   readonly live: LiveNodes["Service"]
+  readonly leases: Leases["Service"]
   readonly store: JobStore["Service"]
   readonly settings: Settings["Service"]
   readonly catalog: Catalog["Service"]
@@ -35,6 +37,12 @@ export interface HeldAttempt {
   readonly firstSeq: number
   /** Its result came: it uses no slot, and the agent keeps it until it is settled. */
   done: boolean
+}
+
+/** A lease of an attempt that was not claimed yet, since when it is known, and for how many heartbeats after. */
+export interface OpenLease extends SeenLease {
+  readonly since: number
+  readonly beats: number
 }
 
 /** One test inference in flight. */
@@ -61,6 +69,9 @@ export interface NodeActorState {
   readonly awaited: Map<JobId, number>
   /** The agent has said what it holds in this session. */
   saidHolding: boolean
+  /** Leases of attempts that were not claimed yet at the last heartbeat. */
+  openLeases: ReadonlyMap<LeaseToken, OpenLease>
+  lookingAtLeases: boolean
   readonly tests: Map<JobId, ModelTest>
   readonly passed: Set<string>
   restrictions: ReadonlyArray<RestrictionKind>

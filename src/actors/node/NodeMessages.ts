@@ -70,6 +70,8 @@ export type NodeMessage =
   | { readonly _tag: "TestDue" }
   | { readonly _tag: "TestTimedOut"; readonly jobId: JobId }
   | { readonly _tag: "PresenceDue" }
+  /** The job that this lease was taken for does not go on under it. */
+  | { readonly _tag: "LeaseUnwanted"; readonly token: LeaseToken; readonly expiresAt: number }
   | { readonly _tag: "Idle" }
 
 /** What an attempt's job hears. `attempt` and `epoch` let it tell its own from stale ones. */
@@ -101,3 +103,5 @@ export type NodeReport =
   | { readonly _tag: "NodeHolds"; readonly nodeId: NodeId; readonly attempt: number; readonly firstSeq: number }
   /** It was told to go on. */
   | { readonly _tag: "NodeResumed"; readonly nodeId: NodeId; readonly attempt: number; readonly firstSeq: number }
+  /** A slot is leased for an attempt of this job that nobody has claimed for a while; a job that does not want it says so. */
+  | { readonly _tag: "LeaseDoubted"; readonly nodeId: NodeId; readonly token: LeaseToken; readonly expiresAt: number }

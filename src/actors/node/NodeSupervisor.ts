@@ -13,6 +13,7 @@ import { Catalog } from "../../layers/Catalog.ts"
 import { DaemonConfig } from "../../layers/DaemonConfig.ts"
 import { Incidents } from "../../layers/Incidents.ts"
 import { JobStore } from "../../layers/JobStore.ts"
+import { Leases } from "../../layers/Leases.ts"
 import { LiveNodes } from "../../layers/LiveNodes.ts"
 import * as Metrics from "../../layers/Metrics.ts"
 import { NodeRegistry } from "../../layers/NodeRegistry.ts"
@@ -134,13 +135,14 @@ const hearNews = (
 const makeHouse: Effect.Effect<
   NodeHouse,
   never,
-  DaemonConfig | Registry | NodeRegistry | LiveNodes | JobStore | Settings | Catalog | Incidents | Mail
+  DaemonConfig | Registry | NodeRegistry | LiveNodes | Leases | JobStore | Settings | Catalog | Incidents | Mail
 > = Effect.gen(function* () {
   return {
     daemonId: (yield* DaemonConfig).daemonId,
     registry: yield* Registry,
     nodes: yield* NodeRegistry,
     live: yield* LiveNodes,
+    leases: yield* Leases,
     store: yield* JobStore,
     settings: yield* Settings,
     catalog: yield* Catalog,

@@ -8,7 +8,7 @@
 import type { LeaseToken, NodeId, SessionId } from "../../schemas/Ids.ts"
 import type { Endpoint, Environment } from "../../schemas/Job.ts"
 import type { NodePresence, ServedModel } from "../../schemas/NodeProfile.ts"
-import type { CandidateQuery, Candidates, Lease } from "../Leases.ts"
+import type { CandidateQuery, Candidates, Lease, SeenLease, StrangersQuery } from "../Leases.ts"
 import type { LiveModel, PresenceChange } from "../LiveNodes.ts"
 import { Expiries } from "./Expiries.ts"
 import { isReady, ModelIndex } from "./ModelIndex.ts"
@@ -108,7 +108,8 @@ export class LiveState {
     if (node === undefined || lease.expiresAt <= now) return false
     const known = node.holder.leases.get(lease.token)
     if (known !== undefined) {
-      this.expire(known, Math.max(known.expiresAt, lease.expiresAt))
+      // It moves at least a little, so that who saw it before can tell that it was taken since.
+      this.expire(known, Math.max(known.expiresAt + 1, lease.expiresAt))
       return true
     }
     if (!node.hasFreeSlot) return false
@@ -130,6 +131,30 @@ export class LiveState {
   release(nodeId: NodeId, token: LeaseToken): void {
     const lease = this.holders.get(nodeId)?.leases.get(token)
     if (lease !== undefined) this.removeLease(lease)
+  }
+
+  strangers({ nodeId, sessionId, known, max, now }: StrangersQuery): ReadonlyArray<SeenLease> {
+    this.sweep(now)
+    const node = this.nodes.get(nodeId)
+    if (node?.presence.sessionId !== sessionId) return []
+    return [...node.holder.leases.values()]
+      .filter(({ token }) => !known.has(token))
+      .sort((a, b) => a.expiresAt - b.expiresAt)
+      .slice(0, max)
+      .map(({ token, expiresAt }) => ({ token, expiresAt }))
+  }
+
+  releaseUnchanged(nodeId: NodeId, sessionId: SessionId, seen: ReadonlyArray<SeenLease>): number {
+    const node = this.nodes.get(nodeId)
+    if (node?.presence.sessionId !== sessionId) return 0
+    let freed = 0
+    for (const { token, expiresAt } of seen) {
+      const lease = node.holder.leases.get(token)
+      if (lease?.expiresAt !== expiresAt) continue
+      this.removeLease(lease)
+      freed += 1
+    }
+    return freed
   }
 
   /** Removes what has run out by `now`, and tells whom that may have given a slot. */

@@ -22,6 +22,9 @@ export const layer: Layer.Layer<Leases, never, MemoryLive> = Layer.effect(
       take: (lease, now) => step("take", (state) => state.take(lease, now)),
       renew: (lease, now) => step("renew", (state) => state.renew(lease, now)),
       release: (nodeId, token) => step("release", (state) => state.release(nodeId, token)),
+      strangers: (query) => step("strangers", (state) => state.strangers(query)),
+      releaseUnchanged: (nodeId, sessionId, seen) =>
+        step("releaseUnchanged", (state) => state.releaseUnchanged(nodeId, sessionId, seen)),
       capacity: memory.subscribe
     })
   })

@@ -4,7 +4,8 @@
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { type Candidates, type Driver, Leases, make } from "../Leases.ts"
+import { LeaseToken } from "../../schemas/Ids.ts"
+import { type Candidates, type Driver, Leases, make, type SeenLease } from "../Leases.ts"
 import { makeCapacity } from "./Capacity.ts"
 import { toKeyText } from "./KeyText.ts"
 import { presenceOf } from "./PresenceFields.ts"
@@ -12,6 +13,14 @@ import { RedisClient } from "./RedisClient.ts"
 import type { ScriptName } from "./Scripts.ts"
 
 type Drawn = readonly [free: number, serving: number, views: ReadonlyArray<ReadonlyArray<string>>]
+
+/** Tokens, each with its end. */
+type Flat = ReadonlyArray<string>
+
+const pairsIn = (flat: Flat): ReadonlyArray<SeenLease> =>
+  flat.flatMap((token, at) =>
+    at % 2 === 0 ? [{ token: LeaseToken.make(token), expiresAt: Number(flat[at + 1]) }] : []
+  )
 
 const driver = (client: RedisClient["Service"], capacity: Driver["capacity"]): Driver => {
   const ask = (name: ScriptName, args: ReadonlyArray<string | number>) => client.script("Leases", name, args)
@@ -26,6 +35,13 @@ const driver = (client: RedisClient["Service"], capacity: Driver["capacity"]): D
     renew: ({ nodeId, token, expiresAt }, now) =>
       Effect.map(ask("renew", [nodeId, token, expiresAt, now]), (answer) => answer === 1),
     release: (nodeId, token) => Effect.asVoid(ask("release", [nodeId, token])),
+    strangers: ({ nodeId, sessionId, known, max, now }) =>
+      Effect.map(ask("strangers", [nodeId, sessionId, max, now, ...known]), (found) => pairsIn(found as Flat)),
+    releaseUnchanged: (nodeId, sessionId, seen) =>
+      Effect.map(
+        ask("unchanged", [nodeId, sessionId, ...seen.flatMap(({ token, expiresAt }) => [token, expiresAt])]),
+        Number
+      ),
     capacity
   }
 }

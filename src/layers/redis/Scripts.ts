@@ -15,6 +15,8 @@ const LIVE = [
   "take",
   "renew",
   "release",
+  "strangers",
+  "unchanged",
   "expire"
 ] as const
 type LiveScript = (typeof LIVE)[number]

@@ -1,5 +1,4 @@
 /** I11: every mailbox is within its bound, no consumer holds more than its prefetch, and when all is over no lease and no message is left behind. */
-import { Effect } from "effect"
 import type { Source } from "../../../src/layers/Transport.ts"
 import type { Checker, Scene } from "../support/History.ts"
 
@@ -19,7 +18,7 @@ export const makeI11 = (): Checker => {
     },
     atEnd: (scene) => {
       const deep = deepest(scene)
-      return [...(deep === undefined ? [] : [deep]), ...leasesLeft(scene)]
+      return [...(deep === undefined ? [] : [deep]), ...scene.leasesLeft()]
     }
   }
 }
@@ -30,11 +29,4 @@ const mayHold = ([source, prefetch]: ReadonlyArray<unknown>, scene: Scene): numb
 const deepest = ({ depths }: Scene): string | undefined => {
   const over = depths().find(({ depth, max }) => depth > max)
   return over === undefined ? undefined : `${over.what} holds ${over.depth}, ${over.max} may be`
-}
-
-/** A lease that nobody could give back runs out by itself, so only a run in which nobody died says anything. */
-const leasesLeft = ({ live, now, isGentle }: Scene): ReadonlyArray<string> => {
-  if (!isGentle()) return []
-  const nodes = Effect.runSync(live.step("Leases", "list", (state) => state.list(now())))
-  return nodes.flatMap(({ nodeId, leased }) => (leased > 0 ? [`${nodeId} has ${leased} slots leased to nobody`] : []))
 }

@@ -40,7 +40,8 @@ const FROM: ReadonlyMap<string, number> = new Map([
   ["take over and forget what was stored", 100],
   ["take a job from an owner that lives", 80],
   ["change a record whatever the epoch", 70],
-  ["no epoch check for sweepers", 50]
+  ["no epoch check for sweepers", 50],
+  ["never compare the slots", 60]
 ])
 
 export const PLANTED: ReadonlyArray<Planted> = [Stores, Road, Cluster, Upkeep]

@@ -76,6 +76,13 @@ export const leaseNotReleased: Plant = {
   stores: (stores) => Context.add(stores, Leases, { ...Context.get(stores, Leases), release: () => Effect.void })
 }
 
+/** What nobody could release is left to run out. */
+export const slotsNotCompared: Plant = {
+  name: "never compare the slots",
+  stores: (stores) =>
+    Context.add(stores, Leases, { ...Context.get(stores, Leases), strangers: () => Effect.succeed([]) })
+}
+
 /** Every node says that it stands where the job wants it. */
 export const regionIgnored: Plant = {
   name: "ignore the region",

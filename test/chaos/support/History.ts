@@ -96,6 +96,8 @@ export interface Scene {
   /** In this world nobody closes a record whose writer died, or lets go of an old job. */
   readonly leavesRecordsOpen: boolean
   readonly keepsForEver: boolean
+  /** Slots that are still leased, though no job is under way. */
+  readonly leasesLeft: () => ReadonlyArray<string>
   /** Mailboxes and feeds of every living daemon. */
   readonly depths: () => ReadonlyArray<{
     readonly what: string

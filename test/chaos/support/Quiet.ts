@@ -1,4 +1,5 @@
 /** What is still to be done in a run, and what of it nobody will do in this world, because the sweep that would is off. */
+import { Effect } from "effect"
 import { isTerminal, type JobRow } from "../../../src/schemas/JobState.ts"
 import type { JobId } from "../../../src/schemas/Ids.ts"
 import * as Modes from "./Modes.ts"
@@ -53,3 +54,13 @@ export const mayBeQuiet = (run: Run): boolean => {
 export const hasOpenRecords = ({ shared, plan }: Run): boolean =>
   !Modes.leavesRecordsOpen(plan.without) &&
   [...shared.records.records.values()].some(({ record }) => record.completeness === "open")
+
+/** Nodes that are here with slots that are leased, though no job is under way. A slot of a job that nobody ends is its own. */
+export const leasesLeft = (run: Run): ReadonlyArray<string> => {
+  if (hasStranded(run)) return []
+  const nodes = Effect.runSync(run.shared.live.step("Leases", "list", (state) => state.list(run.sim.now)))
+  return nodes.flatMap(({ nodeId, leased }) => (leased > 0 ? [`${nodeId} has ${leased} slots leased to nobody`] : []))
+}
+
+/** Within which a node's daemon finds slots that nobody uses; where nobody died and the leases were never out there are none. */
+export const SLOTS_MS = 10_000

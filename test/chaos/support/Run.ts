@@ -17,7 +17,7 @@ import * as Modes from "./Modes.ts"
 import { onTimed } from "./Nemesis.ts"
 import { SPAN_MS, type Plan } from "./Plan.ts"
 import { NO_PLANT, type Plant } from "./Plant.ts"
-import { hasOpenRecords, hasStranded, leftOver, mayBeQuiet } from "./Quiet.ts"
+import { hasOpenRecords, hasStranded, leasesLeft, leftOver, mayBeQuiet, SLOTS_MS } from "./Quiet.ts"
 import { sceneOf } from "./Scene.ts"
 import { Process, Sim } from "./Sim.ts"
 import { spyOn } from "./Spy.ts"
@@ -155,6 +155,7 @@ export class Run {
     if (!quiet) this.violate("I03", `after healing there is no end: ${leftOver(this).join("; ")}`)
     if (quiet && hasOpenRecords(this)) await this.repair()
     await sim.run(LAST_MS, () => false)
+    if (quiet && !this.scene.isGentle()) await sim.run(SLOTS_MS, () => leasesLeft(this).length === 0)
     if (quiet && plan.upkeep !== null) await this.judgeAndKeepUp()
     else this.judge(() => true)
     return this.report()

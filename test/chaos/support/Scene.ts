@@ -2,7 +2,7 @@
 import type { JobId } from "../../../src/schemas/Ids.ts"
 import type { Scene } from "./History.ts"
 import * as Modes from "./Modes.ts"
-import { isStranded } from "./Quiet.ts"
+import { isStranded, leasesLeft } from "./Quiet.ts"
 import type { Run } from "./Run.ts"
 
 export const sceneOf = (run: Run, outstanding: ReadonlyMap<JobId, number>, hasEnded: () => boolean): Scene => {
@@ -26,6 +26,7 @@ export const sceneOf = (run: Run, outstanding: ReadonlyMap<JobId, number>, hasEn
     isStranded: (row) => isStranded(run, row),
     leavesRecordsOpen: Modes.leavesRecordsOpen(plan.without),
     keepsForEver: Modes.keepsForEver(plan.without),
+    leasesLeft: () => leasesLeft(run),
     depths: () => run.daemons.flatMap((daemon) => daemon.depths())
   }
 }

@@ -3,11 +3,10 @@
  * an announced node. What is told without being asked (wake-ups) is waited for, never timed.
  */
 import { assert, layer } from "@effect/vitest"
-import { Clock, Effect, Fiber, type Layer, Schema } from "effect"
+import { Clock, Effect, Fiber, type Layer } from "effect"
 import { type CandidateQuery, Leases } from "../../../src/layers/Leases.ts"
 import { LiveNodes } from "../../../src/layers/LiveNodes.ts"
 import type { Outage } from "../../../src/layers/Outage.ts"
-import type { LeaseToken } from "../../../src/schemas/Ids.ts"
 import {
   aLease,
   aModel,
@@ -21,6 +20,7 @@ import {
   type Presence
 } from "./LiveFactories.ts"
 import type { LiveFaults } from "./LiveNodes.contract.ts"
+import { leaseLaws } from "./LeaseLaws.ts"
 
 const announced = Effect.fnUntraced(function* (node: Presence, expiresAt: number) {
   yield* (yield* LiveNodes).announce(node, expiresAt)
@@ -48,7 +48,8 @@ export const leasesContract = <R = never>(
   backEnd: string,
   over: Layer.Layer<LiveNodes | Leases | R, Outage>,
   faults: LiveFaults<R> = {}
-) =>
+) => {
+  leaseLaws(backEnd, over)
   layer(over, { excludeTestServices: true })(`Leases on ${backEnd}`, (it) => {
     it.effect("gives one slot to exactly one of a hundred who take it at once", () =>
       Effect.gen(function* () {
@@ -256,6 +257,8 @@ export const leasesContract = <R = never>(
         yield* woken(nodes.announce(node, now + HOUR))
         yield* leases.take(lease, now)
         yield* woken(leases.release(node.nodeId, lease.token))
+        yield* leases.take(lease, now)
+        yield* woken(leases.releaseUnchanged(node.nodeId, node.sessionId, [lease]))
         yield* refresh({ restrictions: ["paused"] })
         yield* woken(refresh({ restrictions: [] }))
         yield* woken(nodes.announce({ ...node, sessionId: aSession() }, now + HOUR))
@@ -291,56 +294,6 @@ export const leasesContract = <R = never>(
       })
     )
 
-    const Token = Schema.Literals(["a", "b", "c", "d"])
-    const Ms = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 100 }))
-    const Step = Schema.Union([
-      Schema.TaggedStruct("take", { token: Token, ms: Ms }),
-      Schema.TaggedStruct("renew", { token: Token, ms: Ms }),
-      Schema.TaggedStruct("release", { token: Token }),
-      Schema.TaggedStruct("announce", { slots: Schema.Literals([1, 2, 3]), ms: Ms }),
-      Schema.TaggedStruct("pass", { ms: Ms })
-    ])
-    it.effect.prop(
-      "grants no lease beyond the slots, under any order of takes, renewals, releases, expiries and announcements",
-      { steps: Schema.Array(Step).check(Schema.isMinLength(1)) },
-      ({ steps }) =>
-        Effect.gen(function* () {
-          const leases = yield* Leases
-          const nodes = yield* LiveNodes
-          const node = aNode(aModel())
-          const tokens: Record<string, LeaseToken> = { a: aToken(), b: aToken(), c: aToken(), d: aToken() }
-          let now = yield* inAnHour
-          let present = { slots: 0, until: now }
-          const held = new Map<string, number>()
-          const known = () => present.until > now
-          for (const step of steps) {
-            for (const [token, until] of held) if (until <= now) held.delete(token)
-            const lease =
-              "token" in step ? aLease(node.nodeId, "ms" in step ? now + step.ms : now, tokens[step.token]!) : undefined
-            if (step._tag === "take") {
-              const expected = known() && (held.has(step.token) || held.size < present.slots)
-              if (expected) held.set(step.token, Math.max(held.get(step.token) ?? 0, now + step.ms))
-              assert.strictEqual(yield* leases.take(lease!, now), expected)
-            } else if (step._tag === "renew") {
-              assert.strictEqual(yield* leases.renew(lease!, now), held.has(step.token))
-              if (held.has(step.token)) held.set(step.token, now + step.ms)
-            } else if (step._tag === "release") {
-              yield* leases.release(node.nodeId, lease!.token)
-              held.delete(step.token)
-            } else if (step._tag === "announce") {
-              present = { slots: step.slots, until: now + step.ms }
-              yield* nodes.announce({ ...node, slots: step.slots, lastSeenAt: now }, present.until)
-            } else now += step.ms
-            for (const [token, until] of held) if (until <= now) held.delete(token)
-            const seen = yield* nodes.get(node.nodeId, now)
-            assert.strictEqual(seen?.leased, known() ? held.size : undefined)
-            const { free } = yield* leases.candidates(query(node.models[0]!.name, now))
-            assert.strictEqual(free, known() && held.size < present.slots ? 1 : 0)
-          }
-        }),
-      { arbitrary: { runs: 150 } }
-    )
-
     it.effect.skipIf(faults.outage === undefined)(
       "fails with an Outage while it is out, also whoever waits for capacity",
       () =>
@@ -362,6 +315,8 @@ export const leasesContract = <R = never>(
               Effect.flip(leases.take(lease, now)),
               Effect.flip(leases.renew(lease, now)),
               Effect.flip(leases.release(nodeId, lease.token)),
+              Effect.flip(leases.strangers({ nodeId, sessionId: aSession(), known: new Set(), max: 1, now })),
+              Effect.flip(leases.releaseUnchanged(nodeId, aSession(), [])),
               Effect.flip(leases.capacity)
             ],
             { concurrency: 1 }
@@ -391,3 +346,4 @@ export const leasesContract = <R = never>(
       })
     )
   })
+}

@@ -6,7 +6,8 @@ local node = load(id)
 if not node or expiresAt <= now then return 0 end
 local known = redis.call('ZSCORE', key('leases', id), token)
 if known then
-  if tonumber(known) < expiresAt then setLease(id, token, ARGV[3]) end
+  -- It moves at least a little, so that who saw it before can tell that it was taken since.
+  setLease(id, token, math.max(tonumber(known) + 1, expiresAt))
   return 1
 end
 if leasedOf(id) >= node.slots then return 0 end
