@@ -7,6 +7,7 @@ import { parseArgs } from "node:util"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
+import { AddressRange } from "./schemas/AddressRange.ts"
 import { Environment } from "./schemas/Job.ts"
 
 const PortNumber = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 65_535 }))
@@ -47,6 +48,8 @@ export const DaemonOptions = Schema.Struct({
   controlHost: Schema.NonEmptyString,
   controlPort: PortNumber,
   controlKey: Schema.NullOr(ControlKey),
+  /** Gateways whose X-Forwarded-For is believed. */
+  trustedProxies: Schema.Array(AddressRange),
   environment: Environment,
   /** Simulated nodes started with the daemon, by character. */
   nodes: Schema.Array(Schema.Literals(["instant", "swift", "steady", "flaky"])),
@@ -76,6 +79,7 @@ const DEFAULTS: DaemonOptions = {
   controlHost: "127.0.0.1",
   controlPort: 8401,
   controlKey: null,
+  trustedProxies: [],
   environment: "testnet",
   nodes: ["swift", "steady", "flaky"],
   drainMs: 20_000,
@@ -94,6 +98,8 @@ Usage: resultity daemon [options]
   --control-host ADDR   of the control listener                  RESULTITY_CONTROL_HOST    ${DEFAULTS.controlHost}
   --control-port N      of the control listener, 0 for any       RESULTITY_CONTROL_PORT    ${DEFAULTS.controlPort}
   --control-key KEY     needed off loopback, 32 characters up    RESULTITY_CONTROL_KEY     none
+  --trusted-proxies A,B gateways (10.0.0.0/8) whose              RESULTITY_TRUSTED_PROXIES none
+                        X-Forwarded-For is believed
   --environment NAME    testnet or mainnet                       RESULTITY_ENVIRONMENT     ${DEFAULTS.environment}
   --nodes A,B           simulated nodes (instant, swift,         RESULTITY_NODES           ${DEFAULTS.nodes.join(",")}
                         steady, flaky)
@@ -125,6 +131,7 @@ Examples:
 type Raw = Record<string, unknown>
 
 const NUMBERS = new Set(["port", "controlPort", "drainMs", "lanePrefetch"])
+const LISTS = new Set(["nodes", "trustedProxies"])
 const FIELDS = Object.keys(DEFAULTS)
 const kebab = (field: string) => field.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
 /** Of a server, the name that everybody uses for it. */
@@ -178,7 +185,7 @@ const readConfig = (path: string): Result.Result<Raw, string> => {
 
 const typed = (field: string, text: string): unknown => {
   if (NUMBERS.has(field)) return /^-?\d+$/.test(text) ? Number(text) : text
-  if (field === "nodes") return text === "" || text === "none" ? [] : text.split(",").map((name) => name.trim())
+  if (LISTS.has(field)) return text === "" || text === "none" ? [] : text.split(",").map((name) => name.trim())
   return text
 }
 

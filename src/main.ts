@@ -38,6 +38,7 @@ const configOf = (options: DaemonOptions) =>
         controlHost: options.controlHost,
         controlPort: options.controlPort,
         controlKey: options.controlKey === null ? null : Redacted.make(options.controlKey),
+        trustedProxies: options.trustedProxies,
         environment: options.environment,
         drainMs: options.drainMs,
         silenceMaxMs: isCluster(options) ? SILENCE_MAX_MS : null,

@@ -22,6 +22,7 @@ import { authenticate } from "./Auth.ts"
 import { BODY_BYTES_MAX } from "./Body.ts"
 import { type Call, header } from "./Call.ts"
 import { countRefusal, problemResponse, refusalOf } from "./Problems.ts"
+import type { PeerAddress } from "./PeerAddress.ts"
 import { takeRequest } from "./RateLimit.ts"
 import { Rejections } from "./Rejections.ts"
 import { logRequest } from "./RequestLog.ts"
@@ -41,7 +42,8 @@ type Response = HttpServerResponse.HttpServerResponse
  */
 export const make = <R>(
   table: RouteTable<Route<R>>,
-  guard: (call: Call, path: string) => Refusal | null
+  guard: (call: Call, path: string) => Refusal | null,
+  addressOf: PeerAddress
 ): Effect.Effect<Response, never, R | Gate | HttpServerRequest.HttpServerRequest> =>
   Effect.gen(function* () {
     const request = yield* Request.HttpServerRequest
@@ -53,7 +55,7 @@ export const make = <R>(
     const mark = url.indexOf("?")
     const path = mark === -1 ? url : url.slice(0, mark)
     const match: Match<Route<R>> = url.length > URL_MAX ? { _tag: "Unknown" } : table(incoming.method ?? "GET", path)
-    const call = callOf(incoming, outgoing, match, mark === -1 ? "" : url.slice(mark + 1))
+    const call = callOf(incoming, outgoing, match, mark === -1 ? "" : url.slice(mark + 1), addressOf(incoming))
     const answered = spanned(call, match)(enter(call, match, () => guard(call, path)))
     const { response, refusal } = yield* Effect.matchCauseEffect(Effect.interruptible(answered), {
       onSuccess: (response) =>
@@ -77,13 +79,19 @@ export const make = <R>(
     return response
   })
 
-const callOf = (incoming: IncomingMessage, outgoing: ServerResponse, match: Match<unknown>, query: string): Call => {
+const callOf = (
+  incoming: IncomingMessage,
+  outgoing: ServerResponse,
+  match: Match<unknown>,
+  query: string,
+  address: string
+): Call => {
   const requestId = requestIdOf(incoming)
   return {
     requestId,
     incoming,
     outgoing,
-    address: incoming.socket.remoteAddress ?? "unknown",
+    address,
     params: match._tag === "Found" ? match.params : {},
     query: new URLSearchParams(query),
     answerHeaders: { "x-request-id": requestId },

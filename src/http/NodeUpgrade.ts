@@ -12,6 +12,7 @@ import { FRAME_BYTES_MAX } from "../schemas/AgentFrame.ts"
 import { refuse } from "../schemas/Refusal.ts"
 import * as AgentSocket from "./AgentSocket.ts"
 import { endRaw, type OnUpgrade } from "./Listener.ts"
+import type { PeerAddress } from "./PeerAddress.ts"
 import { takeHandshake } from "./RateLimit.ts"
 
 export const NODES_PATH = "/nodes/connect"
@@ -21,7 +22,9 @@ const draining = refuse("draining", "This server is about to stop. Connect again
 
 type Services = NodeSupervisor | RateLimits | Readiness
 
-export const make: Effect.Effect<OnUpgrade, never, Services | Scope.Scope> = Effect.gen(function* () {
+export const make = Effect.fnUntraced(function* (
+  addressOf: PeerAddress
+): Effect.fn.Return<OnUpgrade, never, Services | Scope.Scope> {
   const server = yield* Effect.acquireRelease(
     Effect.sync(
       () =>
@@ -38,13 +41,12 @@ export const make: Effect.Effect<OnUpgrade, never, Services | Scope.Scope> = Eff
   return (incoming, socket, head) => {
     socket.on("error", () => socket.destroy())
     if ((incoming.url ?? "").split("?")[0] !== NODES_PATH) return endRaw(socket, noUpgrade)
-    run(converse(server, incoming, socket, head))
+    run(converse(server, incoming, socket, head, addressOf(incoming)))
   }
 })
 
 const converse = Effect.fnUntraced(
-  function* (server: WebSocketServer, incoming: IncomingMessage, socket: Duplex, head: Buffer) {
-    const address = incoming.socket.remoteAddress ?? "unknown"
+  function* (server: WebSocketServer, incoming: IncomingMessage, socket: Duplex, head: Buffer, address: string) {
     yield* takeHandshake(address)
     const readiness = yield* Readiness
     if (yield* readiness.draining) return yield* draining

@@ -12,10 +12,12 @@ import { DaemonConfig } from "../layers/DaemonConfig.ts"
 import { refuse } from "../schemas/Refusal.ts"
 import { ControlApi, type ControlName, PublicApi, type PublicName } from "./Api.ts"
 import * as App from "./App.ts"
+import type { Call } from "./Call.ts"
 import { controlRefusal, isLoopback } from "./Auth.ts"
 import { makeDocumentRoutes } from "./Documents.ts"
 import { endRaw, listen, type Listening } from "./Listener.ts"
 import * as NodeUpgrade from "./NodeUpgrade.ts"
+import * as PeerAddress from "./PeerAddress.ts"
 import { Rejections } from "./Rejections.ts"
 import type { Route, ServicesOf } from "./Route.ts"
 import * as RouteTable from "./RouteTable.ts"
@@ -105,12 +107,13 @@ const tableOf = <
 }
 
 const listenPublic = Effect.gen(function* () {
-  const { host, port } = yield* DaemonConfig
+  const { host, port, trustedProxies } = yield* DaemonConfig
+  const addressOf = PeerAddress.make(trustedProxies)
   const table = tableOf(PublicApi, yield* makePublicRoutes)
-  const onUpgrade = yield* NodeUpgrade.make
+  const onUpgrade = yield* NodeUpgrade.make(addressOf)
   return yield* listen(
     { host, port },
-    App.make(table, () => null),
+    App.make(table, () => null, addressOf),
     onUpgrade
   )
 })
@@ -121,10 +124,11 @@ const PROBES = new Set(["/healthz", "/readyz"])
 const noUpgrade = refuse("not_found", "Nothing here can be upgraded.")
 
 const listenControl = Effect.gen(function* () {
-  const { controlHost: host, controlPort: port, controlKey } = yield* DaemonConfig
+  const { controlHost: host, controlPort: port, controlKey, trustedProxies } = yield* DaemonConfig
   if (controlKey === null && !isLoopback(host)) return yield* new ControlExposed({ host })
   const table = tableOf(ControlApi, yield* makeControlRoutes)
-  const app = App.make(table, (call, path) => (PROBES.has(path) ? null : controlRefusal(call, controlKey)))
+  const guard = (call: Call, path: string) => (PROBES.has(path) ? null : controlRefusal(call, controlKey))
+  const app = App.make(table, guard, PeerAddress.make(trustedProxies))
   return yield* listen({ host, port }, app, (_, socket) => endRaw(socket, noUpgrade))
 })
 

@@ -15,6 +15,8 @@ export class DaemonConfig extends Context.Service<
     readonly controlPort: number
     /** null: the control listener answers loopback without a key. */
     readonly controlKey: Redacted.Redacted | null
+    /** Gateways, by address or range, whose X-Forwarded-For is believed. */
+    readonly trustedProxies: ReadonlyArray<string>
     /** Environment of nodes that connect here. */
     readonly environment: Environment
     readonly drainMs: number

@@ -245,6 +245,7 @@ const config = ({ controlKey, controlHost = "127.0.0.1" }: Wishes) =>
     controlHost,
     controlPort: 0,
     controlKey: controlKey === undefined ? null : Redacted.make(controlKey),
+    trustedProxies: [],
     environment: "testnet",
     drainMs: 0,
     silenceMaxMs: null,

@@ -35,6 +35,7 @@ describe("a daemon that is started wrongly", () => {
     ["a value without an option", ["now"], {}, /now/],
     ["a character nobody knows", ["--nodes", "swift,lazy"], {}, /--nodes .*lazy/],
     ["a bad variable", [], { RESULTITY_DRAIN_MS: "soon" }, /--drain-ms \(RESULTITY_DRAIN_MS\): "soon" will not do/],
+    ["a gateway that is no address", ["--trusted-proxies", "gateway"], {}, /--trusted-proxies .*Expected an address/],
     ["a control listener in public without a key", ["--control-host", "0.0.0.0"], {}, /--control-host .*--control-key/],
     ["a key that is short", ["--control-key", "abc"], {}, /--control-key .*the given value will not do/],
     ["one port for both", ["--port", "8400", "--control-port", "8400"], {}, /both 8400/],

@@ -382,6 +382,7 @@ const configOf = (daemonId: DaemonConfig["Service"]["daemonId"], lanePrefetch: n
   controlHost: "127.0.0.1",
   controlPort: 0,
   controlKey: null,
+  trustedProxies: [],
   environment: "testnet",
   drainMs: 1000,
   silenceMaxMs: null,

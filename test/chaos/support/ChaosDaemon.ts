@@ -227,6 +227,7 @@ const configOf = (id: string, lanePrefetch: number): DaemonConfig["Service"] => 
   controlHost: "127.0.0.1",
   controlPort: 0,
   controlKey: null,
+  trustedProxies: [],
   environment: "testnet",
   drainMs: 1000,
   lanePrefetch,
