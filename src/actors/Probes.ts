@@ -29,14 +29,13 @@ export const layer = Layer.effect(
     const live = yield* LiveNodes
     const transport = yield* Transport
     const archive = yield* Archive
-    const archiveList = Effect.catchTag(archive.list, "BrokenSegment", () => Effect.succeed([]))
     const now = Clock.currentTimeMillis
     const probes: ReadonlyArray<Probe> = [
       { name: "jobs", required: true, ask: store.get(nobody) },
       { name: "records", required: true, ask: records.get({ _tag: "Operator", by: "readiness" }, nobody) },
       { name: "live", required: true, ask: Effect.flatMap(now, (at) => live.models("testnet", at)) },
       { name: "transport", required: true, ask: transport.ping },
-      { name: "archive", required: false, ask: archiveList }
+      { name: "archive", required: false, ask: archive.ping }
     ]
     let draining = false
     return Readiness.of({

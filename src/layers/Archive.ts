@@ -40,6 +40,8 @@ export class Archive extends Context.Service<
     readonly verify: (id: SegmentId) => Effect.Effect<SegmentManifest, BrokenSegment | Outage>
     readonly lines: (id: SegmentId) => Effect.Effect<ReadonlyArray<string>, BrokenSegment | Outage>
     readonly list: Effect.Effect<ReadonlyArray<SegmentManifest>, BrokenSegment | Outage>
+    /** Whether it answers, by one question whose cost does not grow with what it holds. */
+    readonly ping: Effect.Effect<void, Outage>
   }
 >()("resultity/layers/Archive") {}
 
@@ -105,7 +107,8 @@ export const make = (driver: Driver): Archive["Service"] => {
       const names = yield* driver.names("segments/")
       const ids = names.flatMap((name) => /(seg_[0-9a-f]{32})\.manifest\.json$/.exec(name)?.[1] ?? [])
       return yield* Effect.forEach(ids, (id) => manifestOf(id as SegmentId))
-    })
+    }),
+    ping: Effect.asVoid(driver.get("segments/ping"))
   })
 }
 

@@ -55,6 +55,7 @@ export const archiveContract = (
         assert.deepStrictEqual(yield* archive.lines(segment.id), segment.lines)
         assert.deepStrictEqual(yield* archive.verify(segment.id), manifest)
         assert.deepInclude(yield* archive.list, manifest)
+        yield* archive.ping
       })
     )
 
