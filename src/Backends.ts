@@ -51,6 +51,8 @@ export const memory = Layer.mergeAll(
 /** Where the servers of a cluster are, and the installation's name within each of them. */
 export interface Servers {
   readonly postgresUrl: Redacted.Redacted
+  /** null: the daemon's own role owns the tables. */
+  readonly postgresOwnerUrl: Redacted.Redacted | null
   readonly mongodbUrl: Redacted.Redacted
   readonly redisUrl: Redacted.Redacted
   readonly rabbitmqUrl: Redacted.Redacted
@@ -61,9 +63,9 @@ export interface Servers {
 
 /** Shared by any number of daemons; survives the death of any of them, and of any server but those that keep what they were told. */
 export const cluster = (servers: Servers, dataFolder: string) => {
-  const { postgresUrl, mongodbUrl, redisUrl, rabbitmqUrl, installation, s3 } = servers
+  const { postgresUrl, postgresOwnerUrl: ownerUrl, mongodbUrl, redisUrl, rabbitmqUrl, installation, s3 } = servers
   return Layer.mergeAll(
-    PgState.layer({ url: postgresUrl, schema: installation }),
+    PgState.layer({ url: postgresUrl, schema: installation, ...(ownerUrl === null ? {} : { ownerUrl }) }),
     MongoRecords.layer({ url: mongodbUrl, database: installation }),
     StandInRateLimits.layer.pipe(Layer.provideMerge(RedisLive.layer({ url: redisUrl, prefix: installation }))),
     RabbitTransport.layer({ url: rabbitmqUrl, prefix: installation }),

@@ -30,6 +30,8 @@ export const DaemonOptions = Schema.Struct({
   /** memory: nothing outlives the process. embedded: one file in the data folder. cluster: the four servers below. */
   profile: Schema.Literals(["embedded", "memory", "cluster"]),
   postgresUrl: Schema.NullOr(urlOf("postgres", "postgresql")),
+  /** Whose the tables are, when not the daemon's own role: used at the start alone, to upgrade them and to grant what a daemon needs. */
+  postgresOwnerUrl: Schema.NullOr(urlOf("postgres", "postgresql")),
   mongodbUrl: Schema.NullOr(urlOf("mongodb", "mongodb+srv")),
   redisUrl: Schema.NullOr(urlOf("redis", "rediss")),
   rabbitmqUrl: Schema.NullOr(urlOf("amqp", "amqps")),
@@ -64,6 +66,7 @@ const DEFAULTS: DaemonOptions = {
   data: "./data",
   profile: "embedded",
   postgresUrl: null,
+  postgresOwnerUrl: null,
   mongodbUrl: null,
   redisUrl: null,
   rabbitmqUrl: null,
@@ -113,6 +116,7 @@ Usage: resultity daemon [options]
 
 Of the profile cluster (all four servers are needed; several daemons share them):
   --postgres-url URL    decides: jobs, credits, who lives        POSTGRES_URL
+  --postgres-owner-url URL  the role that owns the tables        POSTGRES_OWNER_URL        the same
   --mongodb-url URL     remembers: records, traces, logs         MONGODB_URL
   --redis-url URL       knows what is true right now             REDIS_URL
   --rabbitmq-url URL    carries messages                         RABBITMQ_URL
@@ -212,6 +216,7 @@ const format = SchemaIssue.makeFormatterStandardSchemaV1()
 const SECRET: ReadonlySet<string> = new Set([
   "controlKey",
   "postgresUrl",
+  "postgresOwnerUrl",
   "mongodbUrl",
   "redisUrl",
   "rabbitmqUrl",

@@ -120,7 +120,8 @@ const examinations = (options: DaemonOptions): ReadonlyArray<Examination> => {
 
 /** Whatever of them must not be shown: servers and drivers repeat what they were told in what they say. */
 const secretsOf = (options: DaemonOptions): ReadonlyArray<string> => {
-  const urls = [options.postgresUrl, options.mongodbUrl, options.redisUrl, options.rabbitmqUrl, options.s3Url]
+  const { postgresUrl, postgresOwnerUrl, mongodbUrl, redisUrl, rabbitmqUrl, s3Url } = options
+  const urls = [postgresUrl, postgresOwnerUrl, mongodbUrl, redisUrl, rabbitmqUrl, s3Url]
   const passwords = urls.flatMap((url) => {
     // A list of hosts, as MongoDB takes it, is no URL to `URL`.
     const password = /^[^/]*\/\/[^/@:]*:([^/@]*)@/.exec(url ?? "")?.[1] ?? ""

@@ -8,6 +8,7 @@ const secretOf = (value: string | null) => Redacted.make(value ?? "")
 /** Options of the profile `cluster`, which are complete: `readOptions` has seen to that. */
 export const serversOf = (options: DaemonOptions): Servers => ({
   postgresUrl: secretOf(options.postgresUrl),
+  postgresOwnerUrl: options.postgresOwnerUrl === null ? null : Redacted.make(options.postgresOwnerUrl),
   mongodbUrl: secretOf(options.mongodbUrl),
   redisUrl: secretOf(options.redisUrl),
   rabbitmqUrl: secretOf(options.rabbitmqUrl),

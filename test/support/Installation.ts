@@ -16,14 +16,15 @@ export const dropInstallation = async (installation: string): Promise<void> => {
   await Promise.all([dropSchema(installation), dropDatabase(installation), dropLanes(installation)])
 }
 
-const dropSchema = (installation: string): Promise<void> =>
+/** Statements, one after the other, by whoever the URL names. */
+export const orderPostgres = (statements: ReadonlyArray<string>, url: string = urlOf("POSTGRES_URL")): Promise<void> =>
   Effect.gen(function* () {
     const { unsafe } = yield* PgClient.PgClient
-    yield* unsafe(`DROP SCHEMA IF EXISTS "${installation}" CASCADE`)
-  }).pipe(
-    Effect.provide(PgClient.layer({ url: Redacted.make(urlOf("POSTGRES_URL")), maxConnections: 1 })),
-    Effect.runPromise
-  )
+    for (const statement of statements) yield* unsafe(statement)
+  }).pipe(Effect.provide(PgClient.layer({ url: Redacted.make(url), maxConnections: 1 })), Effect.runPromise)
+
+const dropSchema = (installation: string): Promise<void> =>
+  orderPostgres([`DROP SCHEMA IF EXISTS "${installation}" CASCADE`])
 
 const dropDatabase = async (installation: string): Promise<void> => {
   const client = await new MongoClient(urlOf("MONGODB_URL")).connect()
