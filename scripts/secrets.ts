@@ -7,6 +7,7 @@ import { randomBytes } from "node:crypto"
 /** Variables that must hold a secret of one's own. */
 export const SECRETS = [
   "POSTGRES_PASSWORD",
+  "POSTGRES_DAEMON_PASSWORD",
   "MONGODB_PASSWORD",
   "MONGODB_KEYFILE",
   "REDIS_PASSWORD",

@@ -34,10 +34,11 @@ interface Composed {
   readonly networks: Readonly<Record<string, { readonly internal?: boolean }>>
 }
 
-/** How Compose is called here; null when it is not. */
-const compose = [["docker", "compose"], ["docker-compose"]].find(
-  ([command = "", ...args]) => spawnSync(command, [...args, "version"], { stdio: "ignore" }).status === 0
-)
+/** How Compose is called here, the second one or later; undefined when it is not. */
+const compose = [["docker", "compose"], ["docker-compose"]].find(([command = "", ...args]) => {
+  const { status, stdout } = spawnSync(command, [...args, "version", "--short"], { encoding: "utf8" })
+  return status === 0 && !/^v?1\./.test(stdout)
+})
 
 const config = (env: string, ...args: ReadonlyArray<string>) => {
   const envFile = join(temporaryFolder(), "env")
