@@ -42,7 +42,6 @@ export const endWaiting = (
     } as const
     const close = records.patch({ jobId: job.id, epoch, patch, durable: true })
     const isMissing = (yield* close) === "missing"
-    if (isMissing && !(yield* records.open({ ...withdrawnRecord(job), ...patch }))) yield* close
     const { traceparent } = job
     const envelope = yield* freshEnvelope({ _tag: "JobFinished", jobId: job.id, state }, { traceparent })
     const guarded = yield* store.finish({
@@ -58,5 +57,7 @@ export const endWaiting = (
       at
     })
     if (guarded._tag === "Stale") yield* giveRowsWord(house, job.id)
+    // Not before the row says so: the document of a job that ended long ago is in the archive.
+    else if (isMissing && !(yield* records.open({ ...withdrawnRecord(job), ...patch }))) yield* close
     return { guarded, envelope }
   })

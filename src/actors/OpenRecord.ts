@@ -1,10 +1,11 @@
 /** The document of a job as it opens, before anything happened to it. */
 import * as Effect from "effect/Effect"
-import type { JobRecords } from "../layers/JobRecords.ts"
 import { waitOut } from "../layers/Outage.ts"
 import { WITHDRAWN } from "../layers/JobStore.ts"
 import type { Job } from "../schemas/Job.ts"
 import { type JobRecord, RECORD_VERSION } from "../schemas/JobRecord.ts"
+import { isTerminal } from "../schemas/JobState.ts"
+import type { RowsWordHouse } from "./RowsWord.ts"
 
 /** What the job itself does not say. */
 export type Opening = Pick<JobRecord, "version" | "service" | "errorCode" | "workflow"> &
@@ -64,10 +65,12 @@ export const withdrawnRecord = (job: Job): JobRecord =>
 
 /**
  * What stands of a job whose document never came, so that whoever submitted it was told that it is not accepted. It may still come: the first
- * document that is there decides, for every reader, and it may be the one that withdraws the job.
+ * document that is there decides, for every reader, and it may be the one that withdraws the job. Null when the job is over: then none is owed.
  */
-export const withdraw = (records: JobRecords["Service"], job: Job): Effect.Effect<JobRecord | null> =>
-  Effect.andThen(
-    waitOut(records.open(withdrawnRecord(job))),
-    waitOut(records.get({ _tag: "Operator", by: "the job's actor" }, job.id))
-  )
+export const withdraw = ({ records, store }: RowsWordHouse, job: Job): Effect.Effect<JobRecord | null> =>
+  Effect.gen(function* () {
+    const row = yield* waitOut(store.get(job.id))
+    if (row === null || isTerminal(row.state)) return null
+    yield* waitOut(records.open(withdrawnRecord(job)))
+    return yield* waitOut(records.get({ _tag: "Operator", by: "the job's actor" }, job.id))
+  })

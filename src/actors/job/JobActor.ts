@@ -95,7 +95,7 @@ const init = Effect.fnUntraced(function* (
   }
   const reader = { _tag: "Operator", by: `daemon/${house.daemonId}` } as const
   const found = fresh?.record ?? (yield* waitOut(house.records.get(reader, jobId)))
-  const record = found ?? (row.epoch === 0 ? yield* withdraw(house.records, row.job) : null)
+  const record = found ?? (row.epoch === 0 ? yield* withdraw(house, row.job) : null)
   const durable = row.epoch === 0 ? [] : yield* waitOut(house.traces.fence(jobId, row.epoch))
   const grant = self.restarts === 0 ? options.grant : null
   if (grant !== null && grant.epoch !== row.epoch) return yield* declineGrant(house, options, self, row)
