@@ -40,8 +40,9 @@ export const endWaiting = (
       completeness: "truncated",
       truncatedReason: code
     } as const
-    const close = records.patch({ jobId: job.id, epoch, patch, durable: true })
-    const isMissing = (yield* close) === "missing"
+    const close = (durable: boolean) => records.patch({ jobId: job.id, epoch, patch, durable })
+    // As a note: who comes late changes nothing of a record that is closed. One that a power failure takes is written again by the repair.
+    const noted = yield* close(false)
     const { traceparent } = job
     const envelope = yield* freshEnvelope({ _tag: "JobFinished", jobId: job.id, state }, { traceparent })
     const guarded = yield* store.finish({
@@ -57,7 +58,8 @@ export const endWaiting = (
       at
     })
     if (guarded._tag === "Stale") yield* giveRowsWord(house, job.id)
+    else if (noted === "stale") yield* close(true)
     // Not before the row says so: the document of a job that ended long ago is in the archive.
-    else if (isMissing && !(yield* records.open({ ...withdrawnRecord(job), ...patch }))) yield* close
+    else if (noted === "missing" && !(yield* records.open({ ...withdrawnRecord(job), ...patch }))) yield* close(true)
     return { guarded, envelope }
   })

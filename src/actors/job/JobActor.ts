@@ -171,6 +171,7 @@ const makeState = (
     attempt: attemptBefore(row, record, feed.events),
     result: null,
     suspicious: false,
+    contested: false,
     over: finishedIn(feed.events),
     noting: null,
     lastPieceAt: 0,

@@ -126,6 +126,8 @@ export interface JobActorState {
   result: AttemptResult | null
   /** Choices that have said their last piece. */
   readonly over: Set<number>
+  /** The record was closed before, by somebody who does not own the job either: it gets the row's word once that is settled. */
+  contested: boolean
   suspicious: boolean
   /** Open while a note of the job's progress is on its way to the record. */
   noting: Deferred.Deferred<void> | null

@@ -54,9 +54,13 @@ export const record = (state: JobActorState, ending: Ending): Effect.Effect<void
 /** The same for a job that has settled: for as long as it takes. */
 export const recordAgain = (state: JobActorState): Effect.Effect<void> => {
   const { ending } = state.machine
+  const correct = Effect.suspend(() => (state.contested ? giveRowsWord(state.house, state.job.id) : Effect.void))
   return ending === null
     ? Effect.void
-    : state.self.fork(waitOut(closeRecord(state, ending)), (exit) => ({ _tag: "RecordAnswered", exit }))
+    : state.self.fork(waitOut(Effect.tap(closeRecord(state, ending), () => correct)), (exit) => ({
+        _tag: "RecordAnswered",
+        exit
+      }))
 }
 
 /** False: the job's trace is fenced against this epoch, so somebody else writes the record. */
@@ -72,11 +76,13 @@ const closeRecord = (state: JobActorState, ending: Ending): Effect.Effect<boolea
     const joined = rest.length === 0 || (yield* house.traces.append({ jobId: job.id, epoch, attempt, events: rest }))
     if (!joined) return false
     const finished = logEntry(state, "execution", "finished", now, { state: ending.state, code: ending.code })
-    const change = { jobId: job.id, epoch, patch: closing(state, ending, now), durable: true }
+    // Who has not claimed the job may be slower than whoever ends it: a note changes nothing of a record that is closed.
+    const change = { jobId: job.id, epoch, patch: closing(state, ending, now), durable: machine.claimed }
     const [patched] = yield* Effect.all([house.records.patch(change), house.logs.append([...state.logs, finished])], {
       concurrency: 2
     })
-    if (patched === "stale") return false
+    if (patched === "stale" && machine.claimed) return false
+    state.contested = patched === "stale"
     state.stored = feed.events.length
     state.logs = []
     return true
@@ -162,7 +168,7 @@ export const settle = (state: JobActorState, ending: Ending, claimed: boolean): 
         at
       })
     )
-    if (guarded._tag === "Stale" && !claimed) yield* waitOut(giveRowsWord(house, job.id))
+    if ((guarded._tag === "Stale" && !claimed) || state.contested) yield* waitOut(giveRowsWord(house, job.id))
     if (guarded._tag === "Done") {
       house.publisher.offer({ target: { _tag: "Topic", topic: "job" }, envelope })
       yield* Metric.update(Metric.withAttributes(Metrics.jobsFinished, { state: ending.state }), 1)
