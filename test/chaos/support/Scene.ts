@@ -32,7 +32,7 @@ export const sceneOf = (run: Run, outstanding: ReadonlyMap<JobId, number>, hasEn
 }
 
 const FORGETFUL = ["clock tracesOut", "clock recordsOut", "Traces."]
-const HARSH = ["Leases.", "clock freeze", "clock drain", "clock live", "clock everything", "freeze", "late"]
+const HARSH = ["Leases.", "clock freeze", "clock drain", "clock live", "clock everything", "freeze", "late", "slow"]
 
 const isGentle = (crashes: ReadonlyArray<string>, hit: ReadonlyArray<string>) =>
   crashes.length === 0 && !hit.some((fault) => HARSH.some((harsh) => fault.includes(harsh)))
