@@ -1,8 +1,10 @@
 /**
  * Group commit for back ends that speak to a server: what arrives while a batch is on its way leaves together as the next one, so batches grow with
- * the load and a lone call never waits for company. Each caller learns its own outcome; a batch that fails as a whole fails as an Outage for each.
+ * the load and a lone call never waits for company. After a crowd the next batch fills up for a while: a server that is busy does more in fewer,
+ * larger batches, and so does this process. Each caller learns its own outcome; a batch that fails as a whole fails as an Outage for each.
  */
 import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -22,6 +24,13 @@ export interface BatchOptions<Item, Result, Error> {
   /** One outcome for each item, in order. Must not fail for the fault of one item. */
   readonly run: (items: ReadonlyArray<Item>) => Effect.Effect<ReadonlyArray<Exit.Exit<Result, Error>>, Outage>
 }
+
+/** A batch of so many is a crowd: more are on their way. */
+const CROWD_MIN = 4
+/** For how long the next batch then fills up: this many times what the last one took, and never longer than `REST_MAX_MS`. */
+const REST_SHARE = 2
+const REST_MAX_MS = 100
+const NANOS_PER_MS = 1_000_000
 
 interface Waiting<Item, Result, Error> {
   readonly item: Item
@@ -61,7 +70,11 @@ export const make = <Item, Result, Error = never>(
       while (waiting.length > 0) {
         const batch = waiting.slice(0, options.batchMax)
         waiting = waiting.slice(options.batchMax)
+        const from = yield* Clock.monotonicTimeNanos
         yield* carryOut(batch)
+        const tookMs = Number((yield* Clock.monotonicTimeNanos) - from) / NANOS_PER_MS
+        const isFull = waiting.length >= options.batchMax
+        if (batch.length >= CROWD_MIN && !isFull) yield* Effect.sleep(Math.min(tookMs * REST_SHARE, REST_MAX_MS))
       }
     }).pipe(Effect.ensuring(Effect.sync(() => void (underWay -= 1))))
 

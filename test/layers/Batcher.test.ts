@@ -1,6 +1,7 @@
 /** Calls that are carried out in batches look to each caller like calls of its own. */
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Scope } from "effect"
+import { TestClock } from "effect/testing"
 import * as Batcher from "../../src/layers/Batcher.ts"
 import { Outage } from "../../src/layers/Outage.ts"
 
@@ -46,6 +47,38 @@ describe("a batch", () => {
       for (const failure of failed) assert.instanceOf(failure, Outage)
       isOut = false
       assert.strictEqual(yield* call(6), "6")
+    })
+  )
+
+  it.effect("fills up for a while after a crowd, and leaves at once after a few", () =>
+    Effect.gen(function* () {
+      const batches: Array<ReadonlyArray<number>> = []
+      const call = yield* batcher((items) =>
+        Effect.sleep("10 millis").pipe(
+          Effect.andThen(Effect.sync(() => void batches.push(items))),
+          Effect.as(items.map(say))
+        )
+      )
+      const ask = (...items: ReadonlyArray<number>) =>
+        Effect.forEach(items, (item) => Effect.forkChild(call(item), { startImmediately: true }))
+      yield* ask(0, 2)
+      yield* TestClock.adjust("5 millis")
+      yield* ask(4)
+      // The first two took 10 ms and were no crowd: the third left right after them.
+      yield* TestClock.adjust("20 millis")
+      assert.deepStrictEqual(batches, [[0, 2], [4]])
+      yield* ask(10, 12, 14, 16)
+      yield* TestClock.adjust("5 millis")
+      yield* ask(20)
+      yield* TestClock.adjust("15 millis")
+      yield* ask(22)
+      yield* TestClock.adjust("5 millis")
+      assert.strictEqual(batches.length, 3)
+      yield* TestClock.adjust("20 millis")
+      assert.deepStrictEqual(batches.slice(2), [
+        [10, 12, 14, 16],
+        [20, 22]
+      ])
     })
   )
 

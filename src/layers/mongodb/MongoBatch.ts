@@ -18,8 +18,8 @@ export interface Grouping {
   readonly waitingMax: number
 }
 
-/** Two lanes: one is made ready while the server works on the other. */
-export const GROUPING: Grouping = { batchMax: 256, lanes: 2, waitingMax: 16_384 }
+/** One lane: a second one halves the batches, and their number is what costs. */
+export const GROUPING: Grouping = { batchMax: 256, lanes: 1, waitingMax: 16_384 }
 
 export interface GroupedMethod<Item, Result> {
   readonly during: During

@@ -21,10 +21,10 @@ export interface Grouping {
 }
 
 /**
- * Two at once: one is made ready while the server works on the other. Larger batches cost latency and win little; what waits beyond the bound
- * is a server that does not keep up.
+ * One at once: a second one halves the batches, and they wait for each other at the rows of an account. Larger batches cost latency and win
+ * little; what waits beyond the bound is a server that does not keep up.
  */
-export const GROUPING: Grouping = { batchMax: 256, atOnce: 2, waitingMax: 32_768 }
+export const GROUPING: Grouping = { batchMax: 256, atOnce: 1, waitingMax: 32_768 }
 
 export interface BatchedMethod<Item, Row extends object, Result, Error> {
   readonly during: During

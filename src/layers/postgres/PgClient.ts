@@ -62,8 +62,8 @@ export interface PgOptions {
 }
 
 export const SCHEMA = "resultity"
-/** One more than all batches that may be on their way at once: a heartbeat finds one free. */
-const CONNECTIONS_MAX = 12
+/** More than all batches that may be on their way at once: a heartbeat finds one free. */
+const CONNECTIONS_MAX = 10
 const START_MS = 60_000
 const CONNECT_MS = 5_000
 const KEEP_ALIVE_MS = 10_000
