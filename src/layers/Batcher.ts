@@ -65,18 +65,27 @@ export const make = <Item, Result, Error = never>(
         Effect.exit
       )
 
+    /** To see that nothing waits and to come to rest is one step, which no caller gets between: he would wait for nobody. */
+    const takeBatch = (): ReadonlyArray<Waiting<Item, Result, Error>> | null => {
+      if (waiting.length === 0) {
+        underWay -= 1
+        return null
+      }
+      const batch = waiting.slice(0, options.batchMax)
+      waiting = waiting.slice(options.batchMax)
+      return batch
+    }
+
     /** The next batch starts with what came meanwhile; an idle batcher holds no fiber. */
     const drain: Effect.Effect<void> = Effect.gen(function* () {
-      while (waiting.length > 0) {
-        const batch = waiting.slice(0, options.batchMax)
-        waiting = waiting.slice(options.batchMax)
+      for (let batch = takeBatch(); batch !== null; batch = takeBatch()) {
         const from = yield* Clock.monotonicTimeNanos
         yield* carryOut(batch)
         const tookMs = Number((yield* Clock.monotonicTimeNanos) - from) / NANOS_PER_MS
         const isFull = waiting.length >= options.batchMax
         if (batch.length >= CROWD_MIN && !isFull) yield* Effect.sleep(Math.min(tookMs * REST_SHARE, REST_MAX_MS))
       }
-    }).pipe(Effect.ensuring(Effect.sync(() => void (underWay -= 1))))
+    })
 
     return (item) =>
       Effect.suspend(() => {

@@ -1,6 +1,7 @@
 /** Calls that are carried out in batches look to each caller like calls of its own. */
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Scope } from "effect"
+import { MaxOpsBeforeYield } from "effect/Scheduler"
 import { TestClock } from "effect/testing"
 import * as Batcher from "../../src/layers/Batcher.ts"
 import { Outage } from "../../src/layers/Outage.ts"
@@ -48,6 +49,24 @@ describe("a batch", () => {
       isOut = false
       assert.strictEqual(yield* call(6), "6")
     })
+  )
+
+  it.effect(
+    "takes every call, however the fibers take turns: none is left behind by a batcher that just came to rest",
+    () =>
+      Effect.gen(function* () {
+        const call = yield* batcher((items) => Effect.succeed(items.map(say)))
+        const caller = (pauses: number) =>
+          Effect.gen(function* () {
+            for (let turn = 0; turn < 200; turn++) {
+              for (let pause = 0; pause < (turn * pauses) % 17; pause++) yield* Effect.yieldNow
+              assert.strictEqual(yield* call(2 * turn), String(2 * turn))
+            }
+          })
+        const all = Effect.all([1, 2, 3, 5, 7].map(caller), { concurrency: "unbounded", discard: true })
+        // A fiber gives way after so many steps, wherever it is then.
+        for (let steps = 8; steps < 60; steps++) yield* Effect.provideService(all, MaxOpsBeforeYield, steps)
+      })
   )
 
   it.effect("fills up for a while after a crowd, and leaves at once after a few", () =>
