@@ -10,7 +10,7 @@ import * as Schedule from "effect/Schedule"
 import * as Metrics from "../../layers/Metrics.ts"
 import { Outage, waitOut } from "../../layers/Outage.ts"
 import { recordSpan } from "../../layers/Traced.ts"
-import type { RecordPatch } from "../../layers/JobRecords.ts"
+import type { Patched, RecordPatch } from "../../layers/JobRecords.ts"
 import type { Ending } from "../../policies/JobMachine.ts"
 import { charge } from "../../policies/Pricing.ts"
 import { zero, type Credits } from "../../schemas/Credits.ts"
@@ -78,15 +78,22 @@ const closeRecord = (state: JobActorState, ending: Ending): Effect.Effect<boolea
     const finished = logEntry(state, "execution", "finished", now, { state: ending.state, code: ending.code })
     // Who has not claimed the job may be slower than whoever ends it: a note changes nothing of a record that is closed.
     const change = { jobId: job.id, epoch, patch: closing(state, ending, now), durable: machine.claimed }
-    const [patched] = yield* Effect.all([house.records.patch(change), house.logs.append([...state.logs, finished])], {
-      concurrency: 2
-    })
+    const patch = house.records.patch(change)
+    const log = house.logs.append([...state.logs, finished])
+    const patched = machine.claimed ? yield* both(patch, log) : yield* inTurn(patch, log)
     if (patched === "stale" && machine.claimed) return false
     state.contested = patched === "stale"
     state.stored = feed.events.length
     state.logs = []
     return true
   })
+
+const both = <E>(patch: Effect.Effect<Patched, E>, log: Effect.Effect<void, E>) =>
+  Effect.map(Effect.all([patch, log], { concurrency: 2 }), ([patched]) => patched)
+
+/** Of an end that was not this one's there is nothing to log. */
+const inTurn = <E>(patch: Effect.Effect<Patched, E>, log: Effect.Effect<void, E>) =>
+  Effect.tap(patch, (patched) => (patched === "stale" ? Effect.void : log))
 
 const closing = (state: JobActorState, ending: Ending, now: number): RecordPatch => ({
   state: ending.state,
