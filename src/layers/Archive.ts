@@ -52,7 +52,15 @@ const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest(
 const decodeManifest = Schema.decodeUnknownResult(SegmentManifest)
 const isObject = Schema.is(Schema.Record(Schema.String, Schema.Json))
 
-const digestOf = ({ digest: _, ...others }: Schema.JsonObject) => sha256(Buffer.from(canonicalJson(others)))
+/** Of all fields but itself. */
+const digestOf = (fields: Schema.JsonObject) =>
+  sha256(Buffer.from(canonicalJson(Object.fromEntries(Object.entries(fields).filter(([name]) => name !== "digest")))))
+
+/** Without a digest it is of an earlier program, which had no fields but these: what looks like another one is a digest whose name is broken. */
+const vouches = (fields: Schema.JsonObject): boolean =>
+  "digest" in fields
+    ? fields["digest"] === digestOf(fields)
+    : Object.keys(fields).every((name) => name in SegmentManifest.fields)
 
 /** The fields of a manifest whose bytes are those that were written; otherwise what is wrong with it. A later program may have more of them. */
 export const manifestFields = (bytes: Uint8Array): Result.Result<Schema.JsonObject, string> => {
@@ -60,8 +68,7 @@ export const manifestFields = (bytes: Uint8Array): Result.Result<Schema.JsonObje
   const fields = Result.try(() => JSON.parse(text) as unknown)
   if (Result.isFailure(fields) || !isObject(fields.success)) return Result.fail("has an unreadable manifest")
   const { success } = fields
-  const isAsWritten =
-    text === `${canonicalJson(success)}\n` && (!("digest" in success) || success["digest"] === digestOf(success))
+  const isAsWritten = text === `${canonicalJson(success)}\n` && vouches(success)
   return isAsWritten ? Result.succeed(success) : Result.fail("has a manifest that is not as it was written")
 }
 
