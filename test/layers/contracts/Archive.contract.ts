@@ -140,6 +140,7 @@ export const archiveContract = (
           )
           assert.match(yield* why(segment), /manifest/)
         }
+        write(manifestOf(segment), whole)
       })
     )
 
@@ -151,6 +152,7 @@ export const archiveContract = (
         assert.deepStrictEqual(yield* (yield* Archive).verify(segment.id), others)
         write(manifestOf(segment), read(manifestOf(yield* written))!)
         assert.match(yield* why(segment), /has the manifest of seg_/)
+        remove(manifestOf(segment))
       })
     )
 
