@@ -28,6 +28,12 @@ const rooms = {
   // The agent signs what the daemon verifies: the one door that both ends share.
   "^src/agent/": ["^src/schemas/", "^src/agent/", "^src/layers/Signatures\\.ts$"],
   "^src/cli/": ["^src/schemas/", "^src/cli/"],
+  // Segments are read without a daemon: what one is stands at the door, where they are in `ArchivePlaces`.
+  "^src/cli/archive/": ["^src/ArchivePlaces\\.ts$", "^src/layers/(Archive|Outage)\\.ts$"],
+  "^src/ArchivePlaces\\.ts$": [
+    "^src/DaemonOptions\\.ts$",
+    "^src/layers/(Archive|Outage|files/FileArchive|s3/S3Archive)\\.ts$"
+  ],
   "^src/Backends\\.ts$": ["^src/layers/"],
   "^src/Servers\\.ts$": ["^src/(Backends|DaemonOptions)\\.ts$"],
   // Examines the back ends that a daemon would use, and uses none.

@@ -6,16 +6,16 @@ import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import { readFileSync } from "node:fs"
+import { FROM } from "./archive/Place.ts"
 import { type CliFailed, EXIT, usage } from "./CliFailed.ts"
 import type { Input } from "./Command.ts"
 import { COMMANDS } from "./Commands.ts"
 import { Control, type ControlOptions } from "./Control.ts"
+import { Env } from "./Env.ts"
 import { helpText } from "./Help.ts"
 import { Output, type PipeClosed } from "./Output.ts"
 import { parse } from "./Parse.ts"
 import { oneLine } from "./Plain.ts"
-
-export type Env = Readonly<Record<string, string | undefined>>
 
 const CONTROL_URL = "http://127.0.0.1:8401"
 
@@ -42,6 +42,10 @@ const obey = (argv: ReadonlyArray<string>, env: Env): Effect.Effect<void, CliFai
       case "Version":
         return yield* out.write(`resultity ${version()}\n`)
       case "Run": {
+        const { offline } = parsed.command
+        if (offline !== undefined && parsed.input.flags.has(FROM.name)) {
+          return yield* Effect.provideService(offline(parsed.input), Env, env)
+        }
         const options = yield* Effect.fromResult(controlOf(parsed.input, env))
         if (travelsInTheOpen(options)) {
           yield* out.note(`warning: the control key travels unencrypted to ${options.url}`)

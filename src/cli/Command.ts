@@ -15,6 +15,8 @@ export interface Flag {
   readonly oneOf?: ReadonlyArray<string>
   /** Why the command does not go without it. */
   readonly needed?: string
+  /** The option with which it goes without. */
+  readonly unless?: string
   /** What is wrong with a value, or null. */
   readonly check?: (text: string) => string | null
 }
@@ -43,6 +45,8 @@ export interface Command {
   readonly notes?: string
   readonly examples: readonly [string, ...ReadonlyArray<string>]
   readonly run: (input: Input) => Effect.Effect<void, CliFailed | PipeClosed, Control | Output>
+  /** Runs instead when `--from` names a place: no daemon is asked, and what would lead to one does not matter. */
+  readonly offline?: (input: Input) => Effect.Effect<void, CliFailed | PipeClosed, Output>
 }
 
 /** The n-th positional; the parser has made sure that it is there. */

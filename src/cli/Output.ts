@@ -18,19 +18,38 @@ export class Output extends Context.Service<
     readonly write: (text: string | Uint8Array) => Effect.Effect<void, PipeClosed>
     /** One line to stderr. Nobody reading it is no failure. */
     readonly note: (line: string) => Effect.Effect<void>
+    /** How far a long run is: one line of stderr that the next one replaces; null takes it away. Nothing where nobody looks on. */
+    readonly status: (line: string | null) => Effect.Effect<void>
   }
 >()("resultity/cli/Output") {
-  static readonly layer = (stdout: Writable & { readonly isTTY?: boolean }, stderr: Writable): Layer.Layer<Output> =>
+  static readonly layer = (stdout: Terminal, stderr: Terminal): Layer.Layer<Output> =>
     Layer.sync(Output, () => {
       hush(stdout)
       hush(stderr)
+      let isShown = false
+      const wipe = Effect.suspend(() => {
+        if (!isShown) return Effect.void
+        isShown = false
+        return Effect.ignore(put(stderr, WIPE))
+      })
       return Output.of({
         isTerminal: stdout.isTTY === true,
-        write: (text) => put(stdout, text),
-        note: (line) => Effect.ignore(put(stderr, `${line}\n`))
+        write: stdout.isTTY === true ? (text) => Effect.andThen(wipe, put(stdout, text)) : (text) => put(stdout, text),
+        note: (line) => Effect.andThen(wipe, Effect.ignore(put(stderr, `${line}\n`))),
+        status: (line) => {
+          if (stderr.isTTY !== true) return Effect.void
+          if (line === null) return wipe
+          isShown = true
+          return Effect.ignore(put(stderr, `${WIPE}${line}`))
+        }
       })
     })
 }
+
+type Terminal = Writable & { readonly isTTY?: boolean }
+
+/** Back to the start of the line, and empties it. */
+const WIPE = "\r\u001b[K"
 
 /**
  * A failed write tells its callback and then, later than anything could be released here, an event that ends a process which does not listen.

@@ -110,7 +110,10 @@ const inputOf = (
   if (extra !== undefined && command.args.at(-1)?.many !== true) {
     return Result.fail(usage(`${name} does not take ${JSON.stringify(extra)} (see resultity ${name} --help)`))
   }
-  const lacking = command.flags.find((flag) => flag.needed !== undefined && (flags.get(flag.name) ?? "") === "")
+  const lacking = command.flags.find(
+    ({ name: flag, needed, unless }) =>
+      needed !== undefined && (flags.get(flag) ?? "") === "" && (unless === undefined || !flags.has(unless))
+  )
   if (lacking !== undefined) {
     return Result.fail(usage(`${name} needs --${lacking.name} ${lacking.value ?? ""}: ${lacking.needed ?? ""}`))
   }

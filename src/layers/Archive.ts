@@ -3,10 +3,11 @@
  * name; what a segment is, and whether it is whole, is decided here once.
  */
 import { createHash } from "node:crypto"
-import { gunzipSync, gzipSync } from "node:zlib"
+import { createGunzip, gunzipSync, gzipSync } from "node:zlib"
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { canonicalJson } from "../schemas/CanonicalJson.ts"
 import { SegmentManifest, type SegmentId } from "../schemas/Archive.ts"
@@ -26,7 +27,7 @@ export class BrokenSegment extends Data.TaggedError("BrokenSegment")<{
   readonly why: string
 }> {}
 
-export interface NewSegment extends Omit<SegmentManifest, "bytes" | "sha256" | "compression" | "count"> {
+export interface NewSegment extends Omit<SegmentManifest, "bytes" | "sha256" | "compression" | "count" | "digest"> {
   /** JSON lines without line ends. */
   readonly lines: ReadonlyArray<string>
 }
@@ -45,10 +46,78 @@ export class Archive extends Context.Service<
   }
 >()("resultity/layers/Archive") {}
 
-const blobName = (id: SegmentId) => `segments/${id}.ndjson.gz`
-const manifestName = (id: SegmentId) => `segments/${id}.manifest.json`
+export const blobName = (id: SegmentId) => `segments/${id}.ndjson.gz`
+export const manifestName = (id: SegmentId) => `segments/${id}.manifest.json`
 const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex")
-const decodeManifest = Schema.decodeUnknownEffect(Schema.fromJsonString(SegmentManifest))
+const decodeManifest = Schema.decodeUnknownResult(SegmentManifest)
+const isObject = Schema.is(Schema.Record(Schema.String, Schema.Json))
+
+/** Of all fields but itself. */
+const digestOf = (fields: Schema.JsonObject) =>
+  sha256(Buffer.from(canonicalJson(Object.fromEntries(Object.entries(fields).filter(([name]) => name !== "digest")))))
+
+/** Without a digest it is of an earlier program, which had no fields but these: what looks like another one is a digest whose name is broken. */
+const vouches = (fields: Schema.JsonObject): boolean =>
+  "digest" in fields
+    ? fields["digest"] === digestOf(fields)
+    : Object.keys(fields).every((name) => name in SegmentManifest.fields)
+
+/** The fields of a manifest whose bytes are those that were written; otherwise what is wrong with it. A later program may have more of them. */
+export const manifestFields = (bytes: Uint8Array): Result.Result<Schema.JsonObject, string> => {
+  const text = Buffer.from(bytes).toString("utf8")
+  const fields = Result.try(() => JSON.parse(text) as unknown)
+  if (Result.isFailure(fields) || !isObject(fields.success)) return Result.fail("has an unreadable manifest")
+  const { success } = fields
+  const isAsWritten = text === `${canonicalJson(success)}\n` && vouches(success)
+  return isAsWritten ? Result.succeed(success) : Result.fail("has a manifest that is not as it was written")
+}
+
+/** The manifest of this segment in these bytes; otherwise what is wrong with it. */
+export const readManifest = (id: SegmentId, bytes: Uint8Array): Result.Result<SegmentManifest, string> =>
+  Result.flatMap(manifestFields(bytes), (fields) => {
+    const manifest = decodeManifest(fields)
+    if (Result.isFailure(manifest)) return Result.fail("has an unreadable manifest")
+    const { success } = manifest
+    return success.id === id ? Result.succeed(success) : Result.fail(`has the manifest of ${success.id}`)
+  })
+
+/** What is wrong with a segment's file by what its manifest says of it, or null. */
+export const faultOf = (manifest: SegmentManifest, bytes: Uint8Array): string | null => {
+  const digest = sha256(bytes)
+  if (digest === manifest.sha256) {
+    return bytes.byteLength === manifest.bytes ? null : `has ${bytes.byteLength} bytes, not ${manifest.bytes}`
+  }
+  const size = bytes.byteLength === manifest.bytes ? "" : ` and has ${bytes.byteLength} bytes, not ${manifest.bytes}`
+  return `hashes to ${digest}, not ${manifest.sha256}${size}`
+}
+
+/** Ids of which there is a manifest, or only a file, among these names; sorted. */
+export const segmentIds = (names: ReadonlyArray<string>): ReadonlyArray<SegmentId> => [
+  ...new Set(names.flatMap((name) => (SEGMENT_NAME.exec(name)?.[1] ?? []) as SegmentId | []))
+]
+const SEGMENT_NAME = /^segments\/(seg_[0-9a-f]{32})\.(?:manifest\.json|ndjson\.gz)$/
+
+/** The lines of a file without their ends, one after the other: what is held is the file and one line. Throws when it cannot be unpacked. */
+export async function* linesIn(bytes: Uint8Array): AsyncGenerator<Buffer> {
+  let rest: ReadonlyArray<Buffer> = []
+  for await (const chunk of unpacking(bytes)) {
+    let from = 0
+    for (let end = chunk.indexOf(0x0a); end >= 0; end = chunk.indexOf(0x0a, from)) {
+      yield Buffer.concat([...rest, chunk.subarray(from, end)])
+      rest = []
+      from = end + 1
+    }
+    if (from < chunk.length) rest = [...rest, chunk.subarray(from)]
+  }
+  if (rest.length > 0) yield Buffer.concat(rest)
+}
+
+/** What the file holds, a piece at a time. */
+export const unpacking = (bytes: Uint8Array): AsyncIterable<Buffer> => {
+  const gunzip = createGunzip({ chunkSize: 65_536 })
+  gunzip.end(bytes)
+  return gunzip
+}
 
 /** gzip's header holds no time here, so equal lines give equal bytes. */
 const pack = (lines: ReadonlyArray<string>) => gzipSync(Buffer.from(lines.map((line) => `${line}\n`).join("")))
@@ -66,18 +135,16 @@ export const make = (driver: Driver): Archive["Service"] => {
   const manifestOf = Effect.fnUntraced(function* (id: SegmentId) {
     const bytes = yield* driver.get(manifestName(id))
     if (bytes === null) return yield* new BrokenSegment({ segmentId: id, why: "has no manifest" })
-    return yield* decodeManifest(Buffer.from(bytes).toString("utf8")).pipe(
-      Effect.mapError(() => new BrokenSegment({ segmentId: id, why: "has an unreadable manifest" }))
-    )
+    const manifest = readManifest(id, bytes)
+    if (Result.isFailure(manifest)) return yield* new BrokenSegment({ segmentId: id, why: manifest.failure })
+    return manifest.success
   })
   const checked = Effect.fnUntraced(function* (id: SegmentId) {
     const manifest = yield* manifestOf(id)
     const bytes = yield* driver.get(blobName(id))
     if (bytes === null) return yield* new BrokenSegment({ segmentId: id, why: "has no file" })
-    const digest = sha256(bytes)
-    if (digest !== manifest.sha256) {
-      return yield* new BrokenSegment({ segmentId: id, why: `hashes to ${digest}, not ${manifest.sha256}` })
-    }
+    const why = faultOf(manifest, bytes)
+    if (why !== null) return yield* new BrokenSegment({ segmentId: id, why })
     const lines = yield* unpack(id, bytes)
     if (lines.length !== manifest.count) {
       return yield* new BrokenSegment({ segmentId: id, why: `holds ${lines.length} lines, not ${manifest.count}` })
@@ -90,13 +157,14 @@ export const make = (driver: Driver): Archive["Service"] => {
       const known = yield* Effect.option(checked(about.id))
       if (known._tag === "Some") return known.value.manifest
       const bytes = yield* Effect.sync(() => pack(lines))
-      const manifest: SegmentManifest = {
+      const fields = {
         ...about,
         count: lines.length,
-        compression: "gzip",
+        compression: "gzip" as const,
         bytes: bytes.byteLength,
         sha256: sha256(bytes)
       }
+      const manifest: SegmentManifest = { ...fields, digest: digestOf(fields) }
       yield* driver.put(blobName(about.id), bytes)
       yield* driver.put(manifestName(about.id), Buffer.from(`${canonicalJson(manifest)}\n`))
       return manifest
@@ -105,8 +173,8 @@ export const make = (driver: Driver): Archive["Service"] => {
     lines: Effect.fn("Archive.lines")((id: SegmentId) => Effect.map(checked(id), ({ lines }) => lines)),
     list: Effect.gen(function* () {
       const names = yield* driver.names("segments/")
-      const ids = names.flatMap((name) => /(seg_[0-9a-f]{32})\.manifest\.json$/.exec(name)?.[1] ?? [])
-      return yield* Effect.forEach(ids, (id) => manifestOf(id as SegmentId))
+      const ids = segmentIds(names.filter((name) => name.endsWith(".manifest.json")))
+      return yield* Effect.forEach(ids, manifestOf)
     }),
     ping: Effect.asVoid(driver.get("segments/ping"))
   })

@@ -4,6 +4,8 @@
  */
 import * as Schema from "effect/Schema"
 import { NamespaceId } from "./Ids.ts"
+import { JobRecord, LogEntry } from "./JobRecord.ts"
+import { TokenEvent } from "./TokenEvent.ts"
 
 export const DataClass = Schema.Literals(["jobs"])
 export type DataClass = typeof DataClass.Type
@@ -26,6 +28,18 @@ export const SegmentManifest = Schema.Struct({
   bytes: Schema.Int,
   /** Of the compressed file, hexadecimal. */
   sha256: Schema.String.check(Schema.isPattern(/^[0-9a-f]{64}$/)),
-  createdAt: Schema.Int
+  createdAt: Schema.Int,
+  /** SHA-256 of the canonical JSON of the other fields; manifests of earlier programs have none. */
+  digest: Schema.optionalKey(Schema.String.check(Schema.isPattern(/^[0-9a-f]{64}$/)))
 })
 export type SegmentManifest = typeof SegmentManifest.Type
+
+/** One line of a segment of jobs: everything that is known of one. */
+export const ArchivedLine = Schema.toCodecJson(
+  Schema.Struct({
+    record: JobRecord,
+    traces: Schema.Array(TokenEvent),
+    logs: Schema.Array(LogEntry)
+  })
+)
+export type ArchivedLine = typeof ArchivedLine.Type

@@ -6,7 +6,8 @@ import { Effect } from "effect"
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http"
 import type { AddressInfo } from "node:net"
 import { Writable } from "node:stream"
-import { type Env, run } from "../../src/cli/Cli.ts"
+import { run } from "../../src/cli/Cli.ts"
+import type { Env } from "../../src/cli/Env.ts"
 import { Output } from "../../src/cli/Output.ts"
 
 export interface Asked {
@@ -105,7 +106,9 @@ export const call = (argv: ReadonlyArray<string>, env: Env = {}, terminal = fals
     const [out, err] = [sink(), sink()]
     return run(argv, env).pipe(
       Effect.map((exit) => ({ exit, out: out.text(), err: err.text() })),
-      Effect.provide(Output.layer(Object.assign(out.stream, { isTTY: terminal }), err.stream))
+      Effect.provide(
+        Output.layer(Object.assign(out.stream, { isTTY: terminal }), Object.assign(err.stream, { isTTY: terminal }))
+      )
     )
   })
 

@@ -11,11 +11,11 @@ import type { Namespaces } from "../../layers/Namespaces.ts"
 import { Outage } from "../../layers/Outage.ts"
 import type { ArchivedJob, RecordRetention, RetiringSegment } from "../../layers/RecordRetention.ts"
 import { finishedBefore, segmentIdOf } from "../../policies/Retention.ts"
+import { ArchivedLine } from "../../schemas/Archive.ts"
 import { canonicalJson } from "../../schemas/CanonicalJson.ts"
 import { freshIncidentId } from "../../schemas/Ids.ts"
-import { JobRecord, LogEntry, RECORD_VERSION } from "../../schemas/JobRecord.ts"
+import { RECORD_VERSION } from "../../schemas/JobRecord.ts"
 import type { Namespace } from "../../schemas/Namespace.ts"
-import { TokenEvent } from "../../schemas/TokenEvent.ts"
 import type { Options } from "./Sweeper.ts"
 
 export interface RetentionHouse {
@@ -25,12 +25,7 @@ export interface RetentionHouse {
   readonly incidents: Incidents["Service"]
 }
 
-const Line = Schema.Struct({
-  record: JobRecord,
-  traces: Schema.Array(TokenEvent),
-  logs: Schema.Array(LogEntry)
-})
-const encodeLine = Schema.encodeSync(Schema.toCodecJson(Line))
+const encodeLine = Schema.encodeSync(ArchivedLine)
 
 export const make = (house: RetentionHouse): Options => ({
   name: "retention",

@@ -11,7 +11,7 @@ import * as Archive from "../Archive.ts"
 import { make as makeClient, S3Failed, type S3Answer, type S3Client, type S3Config } from "./S3Client.ts"
 import { readList } from "./S3Xml.ts"
 
-export type { S3Config } from "./S3Client.ts"
+export { S3Failed, type S3Config } from "./S3Client.ts"
 
 /** Cold storage that will not work however long one waits. */
 export class S3Misused extends Data.TaggedError("S3Misused")<{ readonly message: string }> {}
@@ -137,17 +137,18 @@ const createBucket = ({ config, send }: S3Client) => {
   )
 }
 
+const look = (client: S3Client) => Effect.asVoid(listPage(client, folderOf(client.config), null, 1))
+
 /** Tries the keys on the bucket, and makes it if that is wished. */
 const open = (client: S3Client) => {
-  const look = Effect.asVoid(listPage(client, folderOf(client.config), null, 1))
   const ready =
     client.config.createBucket === true
       ? Effect.catchIf(
-          look,
+          look(client),
           ({ code }) => code === "NoSuchBucket",
           () => createBucket(client)
         )
-      : look
+      : look(client)
   return Effect.catch(ready, (failed) =>
     failed.passing
       ? Effect.logWarning("cold storage is away; the daemon starts without it", { why: failed.message })
@@ -155,13 +156,23 @@ const open = (client: S3Client) => {
   )
 }
 
+const clientOf = (config: S3Config): Effect.Effect<S3Client, S3Misused> => {
+  const wrong = wrongIn(config)
+  return wrong === null ? Effect.sync(() => makeClient(config)) : Effect.fail(new S3Misused({ message: wrong }))
+}
+
+/** For whoever cannot go on without it: the blobs of a bucket that has answered. */
+export const reach = Effect.fnUntraced(function* (config: S3Config) {
+  const client = yield* clientOf(config)
+  yield* look(client)
+  return driver(client)
+})
+
 export const layer = (config: S3Config) =>
   Layer.effect(
     Archive.Archive,
     Effect.gen(function* () {
-      const wrong = wrongIn(config)
-      if (wrong !== null) return yield* new S3Misused({ message: wrong })
-      const client = makeClient(config)
+      const client = yield* clientOf(config)
       yield* open(client)
       return Archive.make(driver(client))
     })

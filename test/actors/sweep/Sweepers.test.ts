@@ -291,6 +291,41 @@ describe("retention", () => {
       })
     )
   }
+
+  // S93: kill the sweeper between export and delete; the next run verifies again and deletes, without a second copy.
+  for (const [key, side] of [
+    ["Archive.verify", "after"],
+    ["RecordRetention.prune", "before"]
+  ] as const) {
+    it.effect(`S93: verifies again and deletes without a second copy, when its daemon died ${side} ${key}`, () =>
+      Effect.gen(function* () {
+        const { world, daemon, ids } = yield* finished(4)
+        daemon.faults.heal()
+        const hold = daemon.faults.hold(key, side)
+        yield* Effect.forkIn(Effect.exit(sweep(daemon, "retention")), world.scope)
+        yield* world.until("archived", hold.isReached)
+        yield* daemon.crash
+        const { records } = world.shared
+        assert.strictEqual(records.records.size, 4)
+        const exported = new Map([...records.blobs].map(([name, bytes]) => [name, Buffer.from(bytes).toString("hex")]))
+        assert.lengthOf([...exported.keys()], 2, "a segment and its manifest")
+        const puts: Array<string> = []
+        records.refusesPut = (name) => puts.push(name) < 0
+
+        const next = yield* world.daemon()
+        yield* world.until("deleted", () => records.records.size === 0, 130_000)
+
+        assert.isAtLeast(next.faults.calls.get("Archive.verify") ?? 0, 1)
+        assert.deepStrictEqual(puts, [])
+        assert.deepStrictEqual(
+          new Map([...records.blobs].map(([name, bytes]) => [name, Buffer.from(bytes).toString("hex")])),
+          exported
+        )
+        assert.deepStrictEqual((yield* archivedIds(next)).toSorted(), ids.toSorted())
+        assert.strictEqual(records.pruned, 4)
+      })
+    )
+  }
 })
 
 describe("the expiry sweep", () => {

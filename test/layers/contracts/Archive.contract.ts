@@ -122,9 +122,37 @@ export const archiveContract = (
     it.effect("finds a manifest that counts wrong", () =>
       Effect.gen(function* () {
         const segment = yield* written
-        const manifest = JSON.parse(Buffer.from(read(manifestOf(segment))!).toString())
-        write(manifestOf(segment), Buffer.from(JSON.stringify({ ...manifest, count: 3 })))
+        const { digest, ...others } = JSON.parse(Buffer.from(read(manifestOf(segment))!).toString())
+        assert.match(digest, /^[0-9a-f]{64}$/)
+        write(manifestOf(segment), Buffer.from(`${canonicalJson({ ...others, count: 3 })}\n`))
         assert.match(yield* why(segment), /holds 2 lines, not 3/)
+      })
+    )
+
+    it.effect("finds any one flipped byte of the manifest", () =>
+      Effect.gen(function* () {
+        const segment = yield* written
+        const whole = read(manifestOf(segment))!
+        for (const index of whole.keys()) {
+          write(
+            manifestOf(segment),
+            Uint8Array.from(whole, (byte, at) => (at === index ? byte ^ 1 : byte))
+          )
+          assert.match(yield* why(segment), /manifest/)
+        }
+        write(manifestOf(segment), whole)
+      })
+    )
+
+    it.effect("takes a manifest without a digest, as earlier programs wrote it, and none of another segment", () =>
+      Effect.gen(function* () {
+        const segment = yield* written
+        const { digest: _, ...others } = JSON.parse(Buffer.from(read(manifestOf(segment))!).toString())
+        write(manifestOf(segment), Buffer.from(`${canonicalJson(others)}\n`))
+        assert.deepStrictEqual(yield* (yield* Archive).verify(segment.id), others)
+        write(manifestOf(segment), read(manifestOf(yield* written))!)
+        assert.match(yield* why(segment), /has the manifest of seg_/)
+        remove(manifestOf(segment))
       })
     )
 

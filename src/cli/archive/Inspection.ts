@@ -1,0 +1,86 @@
+/**
+ * Looks at every line of a segment: that it is a job of a version we know, of the manifest's namespace, once, and that all of them together are
+ * what the manifest counts and spans. Names where something is wrong and never what stands there: lines hold prompts and answers.
+ */
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import * as SchemaIssue from "effect/SchemaIssue"
+import { BrokenSegment, linesIn } from "../../layers/Archive.ts"
+import { ArchivedLine, type SegmentManifest } from "../../schemas/Archive.ts"
+import { RECORD_VERSION } from "../../schemas/JobRecord.ts"
+import { instant } from "../Plain.ts"
+import { type Faulty, laterVersion, LaterSegment, type Loaded } from "./Segments.ts"
+
+const decodeLine = Schema.decodeUnknownResult(ArchivedLine)
+const Version = Schema.Struct({ record: Schema.Struct({ version: Schema.Int }) })
+const decodeVersion = Schema.decodeUnknownResult(Version)
+const format = SchemaIssue.makeFormatterStandardSchemaV1()
+
+interface Fault {
+  readonly kind: "broken" | "later"
+  readonly why: string
+}
+
+const broken = (why: string): Fault => ({ kind: "broken", why })
+
+export const inspect = (segment: Loaded): Effect.Effect<void, Faulty> =>
+  Effect.tryPromise({
+    try: (signal) => faultIn(segment, signal),
+    catch: (cause) =>
+      new BrokenSegment({
+        segmentId: segment.id,
+        why: `cannot be unpacked: ${cause instanceof Error ? cause.message : String(cause)}`
+      })
+  }).pipe(
+    Effect.flatMap((fault): Effect.Effect<void, Faulty> => {
+      if (fault === null) return Effect.void
+      const about = { segmentId: segment.id, why: fault.why }
+      return Effect.fail(fault.kind === "later" ? new LaterSegment(about) : new BrokenSegment(about))
+    })
+  )
+
+const faultIn = async ({ manifest, bytes }: Loaded, signal: AbortSignal): Promise<Fault | null> => {
+  const jobs = new Set<string>()
+  let [count, from, to] = [0, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]
+  for await (const bytesOfLine of linesIn(bytes)) {
+    if (signal.aborted) return null
+    count++
+    const line = readLine(bytesOfLine)
+    if (Result.isFailure(line)) return { ...line.failure, why: `has a line ${count} ${line.failure.why}` }
+    const { jobId, namespaceId, finishedAt } = line.success.record
+    if (namespaceId !== manifest.namespaceId) return broken(`has a line ${count} of another namespace`)
+    if (finishedAt === null) return broken(`has a line ${count} of a job that has not ended`)
+    if (jobs.has(jobId)) return broken(`has a line ${count} with a job that it holds already`)
+    jobs.add(jobId)
+    from = Math.min(from, finishedAt)
+    to = Math.max(to, finishedAt)
+  }
+  return faultOfAll(manifest, { count, from, to })
+}
+
+const faultOfAll = (
+  manifest: SegmentManifest,
+  { count, from, to }: Pick<SegmentManifest, "count" | "from" | "to">
+): Fault | null => {
+  if (count !== manifest.count) return broken(`holds ${count} lines, not ${manifest.count}`)
+  if (count === 0 || (from === manifest.from && to === manifest.to)) return null
+  const span = (first: number, last: number) => `${instant(first)} to ${instant(last)}`
+  return broken(`spans ${span(from, to)}, not ${span(manifest.from, manifest.to)}`)
+}
+
+const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
+
+const readLine = (bytes: Uint8Array): Result.Result<ArchivedLine, Fault> => {
+  const value = Result.try(() => JSON.parse(text.decode(bytes)) as unknown)
+  if (Result.isFailure(value)) return Result.fail(broken("that is no JSON"))
+  const version = decodeVersion(value.success)
+  if (Result.isSuccess(version) && version.success.record.version > RECORD_VERSION) {
+    return Result.fail({ kind: "later", why: `of ${laterVersion(version.success.record.version)}` })
+  }
+  const line = decodeLine(value.success)
+  if (Result.isSuccess(line)) return Result.succeed(line.success)
+  const [issue] = format(line.failure.issue).issues
+  const path = (issue?.path ?? []).map((step) => String(typeof step === "object" ? step.key : step)).join(".")
+  return Result.fail(broken(`whose ${path === "" ? "whole" : path} is not what a job of version ${RECORD_VERSION} has`))
+}
