@@ -49,6 +49,8 @@ export const make = (house: WebhookHouse): Options => {
         const now = yield* Clock.currentTimeMillis
         const webhooks = yield* house.webhooks.list
         const watermark = isWatermark(stored) ? stored : from(now)
+        // Before anything that may fail: what waits here does not wait for the store of incidents.
+        const opened = dryRun ? 0 : yield* house.lanes.open(webhooks, now)
         const found = yield* look(house, webhooks, watermark, now, max)
         const planned = found.incidents.flatMap((incident) => noticesOf(webhooks, incident, now))
         if (dryRun) {
@@ -61,7 +63,7 @@ export const make = (house: WebhookHouse): Options => {
         // Looked at again, so that what was planned just now leaves just now.
         const standing = fresh === 0 ? webhooks : yield* house.webhooks.list
         yield* endOverflowing(house, standing, now)
-        const lanes = yield* house.lanes.open(standing, now)
+        const lanes = fresh === 0 ? opened : yield* house.lanes.open(standing, now)
         // A full page means that there is more; the sweeper goes on at once then, and only then.
         const taken = found.isFull ? max : Math.min(fresh, max - 1)
         return { taken, watermark: found.watermark, detail: { planned: fresh, lanes } }

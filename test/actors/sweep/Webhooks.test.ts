@@ -5,6 +5,7 @@ import { HELD_MS } from "../../../src/actors/sweep/NoticeLanes.ts"
 import { PENDING_MAX, SETTLED_MS } from "../../../src/actors/sweep/WebhookSweeper.ts"
 import { Incidents } from "../../../src/layers/Incidents.ts"
 import * as MemoryWebhookSender from "../../../src/layers/memory/MemoryWebhookSender.ts"
+import { Notices } from "../../../src/layers/Notices.ts"
 import { Webhooks } from "../../../src/layers/Webhooks.ts"
 import { JITTER, PAUSES_MS } from "../../../src/policies/NoticeRetry.ts"
 import { noticeIdOf } from "../../../src/policies/Notices.ts"
@@ -258,6 +259,31 @@ describe("a receiver in trouble", () => {
       yield* house.pass
       const [incident] = yield* house.incidents.list({ _tag: "Operator", by: "test" }, { limit: 9 })
       assert.deepInclude(incident, { type: "webhook_disabled", subject: `webhook/${webhook.id}` })
+    })
+  )
+})
+
+describe("an outage of the incidents' store", () => {
+  it.effect("keeps nothing back that is due, and nothing of what happened meanwhile is left out", () =>
+    Effect.gen(function* () {
+      const receiver = yield* WebhookReceiver.start
+      const world = yield* World.make({ sender: toLoopback })
+      const daemon = yield* world.daemon()
+      yield* world.pass(2000)
+      const webhook = aWebhook({ url: receiver.url("/a"), createdAt: START, since: START })
+      yield* (yield* daemon.use(Webhooks)).register(webhook, aSecret())
+      const { raise } = yield* daemon.use(Incidents)
+      yield* raise([anIncident({ at: START + 2500 })])
+      daemon.faults.fail("Incidents")
+      const test = aNotice(webhook.id, { type: "webhook.test", incidentId: null, createdAt: START + 2000 })
+      yield* (yield* daemon.use(Notices)).plan([test])
+      yield* world.pass(2000)
+      yield* receiver.until(() => receiver.received.length === 1)
+      assert.strictEqual(receiver.received[0]?.id, test.id)
+      daemon.faults.heal()
+      yield* world.pass(2000)
+      yield* receiver.until(() => receiver.received.length === 2)
+      assert.strictEqual(receiver.received[1]?.body.type, "incident.opened")
     })
   )
 })
