@@ -15,6 +15,7 @@ import * as MemoryTransport from "./layers/memory/MemoryTransport.ts"
 import * as StandInRateLimits from "./layers/memory/StandInRateLimits.ts"
 import * as MongoRecords from "./layers/mongodb/MongoRecords.ts"
 import * as PgState from "./layers/postgres/PgState.ts"
+import * as HttpWebhookSender from "./layers/outbound/HttpWebhookSender.ts"
 import * as RabbitTransport from "./layers/rabbitmq/RabbitTransport.ts"
 import * as RedisLive from "./layers/redis/RedisLive.ts"
 import * as S3Archive from "./layers/s3/S3Archive.ts"
@@ -47,6 +48,9 @@ export const memory = Layer.mergeAll(
   MemoryArchive.layer.pipe(Layer.provide(MemoryRecords.layer)),
   passing
 )
+
+/** What goes out to receivers of webhooks, in every profile. */
+export const outbound = (rules: HttpWebhookSender.OutboundRules) => HttpWebhookSender.layer(rules)
 
 /** Where the servers of a cluster are, and the installation's name within each of them. */
 export interface Servers {

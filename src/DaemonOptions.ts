@@ -52,6 +52,9 @@ export const DaemonOptions = Schema.Struct({
   controlKey: Schema.NullOr(ControlKey),
   /** Gateways whose X-Forwarded-For is believed. */
   trustedProxies: Schema.Array(AddressRange),
+  /** Beside the public internet: where webhooks may be sent, and whether in clear too. */
+  webhookRanges: Schema.Array(AddressRange),
+  webhookSchemes: Schema.Array(Schema.Literals(["https", "http"])).check(Schema.isMinLength(1)),
   environment: Environment,
   /** Simulated nodes started with the daemon, by character. */
   nodes: Schema.Array(Schema.Literals(["instant", "swift", "steady", "flaky"])),
@@ -83,6 +86,8 @@ const DEFAULTS: DaemonOptions = {
   controlPort: 8401,
   controlKey: null,
   trustedProxies: [],
+  webhookRanges: [],
+  webhookSchemes: ["https"],
   environment: "testnet",
   nodes: ["swift", "steady", "flaky"],
   drainMs: 20_000,
@@ -103,6 +108,9 @@ Usage: resultity daemon [options]
   --control-key KEY     needed off loopback, 32 characters up    RESULTITY_CONTROL_KEY     none
   --trusted-proxies A,B gateways (10.0.0.0/8) whose              RESULTITY_TRUSTED_PROXIES none
                         X-Forwarded-For is believed
+  --webhook-ranges A,B  addresses (10.0.0.0/8) that webhooks     RESULTITY_WEBHOOK_RANGES  none
+                        may go to, beside the public internet
+  --webhook-schemes A,B https or https,http: of webhooks' URLs   RESULTITY_WEBHOOK_SCHEMES ${DEFAULTS.webhookSchemes.join(",")}
   --environment NAME    testnet or mainnet                       RESULTITY_ENVIRONMENT     ${DEFAULTS.environment}
   --nodes A,B           simulated nodes (instant, swift,         RESULTITY_NODES           ${DEFAULTS.nodes.join(",")}
                         steady, flaky)
@@ -135,7 +143,7 @@ Examples:
 type Raw = Record<string, unknown>
 
 const NUMBERS = new Set(["port", "controlPort", "drainMs", "lanePrefetch"])
-const LISTS = new Set(["nodes", "trustedProxies"])
+const LISTS = new Set(["nodes", "trustedProxies", "webhookRanges", "webhookSchemes"])
 const FIELDS = Object.keys(DEFAULTS)
 const kebab = (field: string) => field.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
 /** Of a server, the name that everybody uses for it. */

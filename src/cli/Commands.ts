@@ -11,6 +11,7 @@ import { namespaceCommands } from "./commands/Namespaces.ts"
 import { nodeCommands } from "./commands/Nodes.ts"
 import { settingCommands } from "./commands/SettingCommands.ts"
 import { sweeperCommands } from "./commands/Sweepers.ts"
+import { webhookCommands } from "./commands/Webhooks.ts"
 
 export const COMMANDS: ReadonlyArray<Command> = [
   ...jobCommands,
@@ -23,5 +24,6 @@ export const COMMANDS: ReadonlyArray<Command> = [
   ...daemonCommands,
   ...actorCommands,
   ...laneCommands,
+  ...webhookCommands,
   ...settingCommands
 ]

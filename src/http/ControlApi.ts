@@ -8,12 +8,14 @@ import { SegmentManifest } from "../schemas/Archive.ts"
 import { Incident } from "../schemas/Incident.ts"
 import { ApiKey, Namespace } from "../schemas/Namespace.ts"
 import { SettingsVersion } from "../schemas/RuntimeSettings.ts"
+import { Notice, Webhook, WebhookStanding } from "../schemas/Webhook.ts"
 import { RestartOrder } from "./routes/control/Actors.ts"
 import { HoldOrder } from "./routes/control/Jobs.ts"
 import { CreateKeyOrder } from "./routes/control/Keys.ts"
 import { AmendOrder, CreateNamespaceOrder, GrantOrder } from "./routes/control/Namespaces.ts"
 import { RestrictOrder } from "./routes/control/Nodes.ts"
 import { SettingsOrder } from "./routes/control/Settings.ts"
+import { CreateWebhookOrder } from "./routes/control/Webhooks.ts"
 
 const { get, post } = HttpApiEndpoint
 const id = { id: Schema.String }
@@ -178,6 +180,29 @@ class Oversight extends HttpApiGroup.make("oversight").add(
   get("verifyAudit", "/control/audit/verify", { success: Schema.JsonObject })
 ) {}
 
+const WebhookAnswer = Schema.Struct({ webhook: Webhook })
+
+class WebhooksGroup extends HttpApiGroup.make("webhooks").add(
+  get("listWebhooks", "/control/webhooks", { success: many(WebhookStanding) }).annotate(says, "Without their secrets"),
+  post("createWebhook", "/control/webhooks", {
+    payload: order(CreateWebhookOrder),
+    success: Schema.Struct({ webhook: Webhook, secret: Schema.String }).pipe(HttpApiSchema.status(201))
+  }).annotate(says, "The secret is shown this once"),
+  post("disableWebhook", "/control/webhooks/:id/disable", { params: id, payload: Reason, success: WebhookAnswer }),
+  post("enableWebhook", "/control/webhooks/:id/enable", { params: id, payload: Reason, success: WebhookAnswer }),
+  post("deleteWebhook", "/control/webhooks/:id/delete", { params: id, ...ByReason }),
+  post("testWebhook", "/control/webhooks/:id/test", {
+    params: id,
+    payload: Reason,
+    success: Schema.Struct({ webhookId: Schema.String, noticeId: Schema.String }).pipe(HttpApiSchema.status(202))
+  }).annotate(says, "Sends one notice that is no incident"),
+  get("listNotices", "/control/webhooks/:id/notices", {
+    params: id,
+    query: { limit: optional },
+    success: many(Notice)
+  }).annotate(says, "What was sent or is to be sent to it")
+) {}
+
 class Rules extends HttpApiGroup.make("settings").add(
   get("getSettings", "/control/settings", { success: SettingsVersion }),
   post("changeSettings", "/control/settings", { payload: order(SettingsOrder), success: SettingsVersion }),
@@ -201,6 +226,7 @@ export const ControlGroups = [
   Keys,
   Upkeep,
   Oversight,
+  WebhooksGroup,
   Rules,
   Health
 ] as const

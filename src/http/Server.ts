@@ -31,6 +31,7 @@ import { daemonRoutes } from "./routes/control/Daemons.ts"
 import { oversightRoutes } from "./routes/control/Oversight.ts"
 import { settingsRoutes } from "./routes/control/Settings.ts"
 import { upkeepRoutes } from "./routes/control/Upkeep.ts"
+import { webhookRoutes } from "./routes/control/Webhooks.ts"
 import { inferenceRoutes } from "./routes/Inference.ts"
 import { jobEvents } from "./routes/JobEvents.ts"
 import { jobRoutes } from "./routes/Jobs.ts"
@@ -77,6 +78,7 @@ const makeControlRoutes = Effect.gen(function* () {
     ...oversightRoutes,
     ...daemonRoutes,
     ...settingsRoutes,
+    ...webhookRoutes,
     ...healthRoutes,
     ...(yield* makeDocumentRoutes(ControlApi))
   }

@@ -26,6 +26,10 @@ export const SessionId = prefixed("session").pipe(Schema.brand("SessionId"))
 export type SessionId = typeof SessionId.Type
 export const IncidentId = prefixed("incident").pipe(Schema.brand("IncidentId"))
 export type IncidentId = typeof IncidentId.Type
+export const WebhookId = prefixed("webhook").pipe(Schema.brand("WebhookId"))
+export type WebhookId = typeof WebhookId.Type
+export const NoticeId = prefixed("notice").pipe(Schema.brand("NoticeId"))
+export type NoticeId = typeof NoticeId.Type
 export const EnvelopeId = prefixed("msg").pipe(Schema.brand("EnvelopeId"))
 export type EnvelopeId = typeof EnvelopeId.Type
 export const LeaseToken = prefixed("lease").pipe(Schema.brand("LeaseToken"))
@@ -62,6 +66,8 @@ export const freshKeyId = fresh<KeyId>("key")
 export const freshDaemonId = fresh<DaemonId>("daemon")
 export const freshSessionId = fresh<SessionId>("session")
 export const freshIncidentId = fresh<IncidentId>("incident")
+export const freshWebhookId = fresh<WebhookId>("webhook")
+export const freshNoticeId = fresh<NoticeId>("notice")
 export const freshEnvelopeId = fresh<EnvelopeId>("msg")
 
 /** The lease of an attempt follows from it, so whoever takes an attempt over can give its slot back. */

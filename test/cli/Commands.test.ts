@@ -4,6 +4,7 @@ import { Effect } from "effect"
 import { COMMANDS } from "../../src/cli/Commands.ts"
 import { callAt, fake } from "./FakeControl.ts"
 import * as Sample from "./samples.ts"
+import { webhookCases } from "./webhookCases.ts"
 
 const { NODE, NS, KEY, JOB, SEGMENT, AT } = Sample
 const REASON = ["--reason", "so it is"]
@@ -19,6 +20,7 @@ interface Case {
 }
 
 const CASES: ReadonlyArray<Case> = [
+  ...webhookCases,
   {
     argv: ["jobs", "list", "--status", "completed", "--node", NODE.toUpperCase().replace("0X", "0x"), "--limit", "5"],
     asks: `GET /control/jobs?status=completed&node=${NODE}&limit=5`,
@@ -276,7 +278,8 @@ describe("a command", () => {
         ["keys", "list"],
         ["sweepers"],
         ["archive", "list"],
-        ["lanes"]
+        ["lanes"],
+        ["webhooks", "list"]
       ]
       for (const argv of lists) {
         control.answer(nothing)

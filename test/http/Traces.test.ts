@@ -79,7 +79,8 @@ it.effect("Rejections are bounded while the store is out, and answers do not wai
         Layer.provide(
           Layer.succeed(Incidents, {
             raise: () => Effect.fail(new Outage({ of: "Incidents", during: "raise", cause: null })),
-            list: () => Effect.succeed([])
+            list: () => Effect.succeed([]),
+            after: () => Effect.succeed([])
           })
         )
       )

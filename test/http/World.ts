@@ -252,6 +252,8 @@ const config = ({ controlKey, controlHost = "127.0.0.1" }: Wishes) =>
     lanePrefetch: 1
   })
 
+const outbound = Backends.outbound({ schemes: ["https"], ranges: [] })
+
 const world = ({ ratePerSecond = 1000 }: Wishes) =>
   Layer.effect(
     World,
@@ -283,7 +285,7 @@ export const makeWorld = (wishes: Wishes = {}) =>
   world(wishes).pipe(
     Layer.provideMerge(Server.layer),
     Layer.provideMerge(Layer.mergeAll(admission, streams, supervisors, Registry.layer)),
-    Layer.provideMerge(Layer.mergeAll(Backends.memory, Layer.effect(PlayState, makeState), config(wishes))),
+    Layer.provideMerge(Layer.mergeAll(Backends.memory, outbound, Layer.effect(PlayState, makeState), config(wishes))),
     Layer.provideMerge(Layer.succeed(LogRequests, wishes.logs ?? false))
   )
 

@@ -16,9 +16,11 @@ import { jobSurveyContract } from "./contracts/JobSurvey.contract.ts"
 import { namespacesContract } from "./contracts/Namespaces.contract.ts"
 import { nodeRegistryContract } from "./contracts/NodeRegistry.contract.ts"
 import { outboxContract } from "./contracts/Outbox.contract.ts"
+import { noticesContract } from "./contracts/Notices.contract.ts"
 import { settingsContract } from "./contracts/Settings.contract.ts"
 import { admitted, claimed, idsOf } from "./contracts/StateProbes.ts"
 import { sweeperStatesContract } from "./contracts/SweeperStates.contract.ts"
+import { webhooksContract } from "./contracts/Webhooks.contract.ts"
 
 const cluster = MemoryState.make({ soleOwner: false })
 const memory = MemoryStateLayers.over(cluster)
@@ -42,6 +44,8 @@ daemonsContract("memory", memory)
 auditContract("memory", memory, { tamper })
 settingsContract("memory", memory, { another: MemoryStateLayers.over(cluster) })
 sweeperStatesContract("memory", memory)
+webhooksContract("memory", memory)
+noticesContract("memory", memory)
 
 const embedded = MemoryStateLayers.over(MemoryState.make())
 jobStoreContract("memory with one owner", embedded, { soleOwner: true })

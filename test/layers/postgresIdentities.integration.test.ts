@@ -8,8 +8,10 @@ import { catalogContract } from "./contracts/Catalog.contract.ts"
 import { daemonsContract } from "./contracts/Daemons.contract.ts"
 import { namespacesContract } from "./contracts/Namespaces.contract.ts"
 import { nodeRegistryContract } from "./contracts/NodeRegistry.contract.ts"
+import { noticesContract } from "./contracts/Notices.contract.ts"
 import { settingsContract } from "./contracts/Settings.contract.ts"
 import { sweeperStatesContract } from "./contracts/SweeperStates.contract.ts"
+import { webhooksContract } from "./contracts/Webhooks.contract.ts"
 import { clientOf, freshSchema, layerOf, shell, withPostgres } from "./postgres/PgSchema.ts"
 
 withPostgres("the contracts of identities on PostgreSQL", () => {
@@ -37,4 +39,6 @@ withPostgres("the contracts of identities on PostgreSQL", () => {
     another: Layer.provide(Layer.fresh(PgSettings.layer), PgClient.layer(options)) as never
   })
   sweeperStatesContract("PostgreSQL", layer)
+  webhooksContract("PostgreSQL", layer)
+  noticesContract("PostgreSQL", layer)
 })

@@ -18,8 +18,10 @@ import { jobSurveyContract } from "./contracts/JobSurvey.contract.ts"
 import { namespacesContract } from "./contracts/Namespaces.contract.ts"
 import { nodeRegistryContract } from "./contracts/NodeRegistry.contract.ts"
 import { outboxContract } from "./contracts/Outbox.contract.ts"
+import { noticesContract } from "./contracts/Notices.contract.ts"
 import { settingsContract } from "./contracts/Settings.contract.ts"
 import { sweeperStatesContract } from "./contracts/SweeperStates.contract.ts"
+import { webhooksContract } from "./contracts/Webhooks.contract.ts"
 
 const folder = mkdtempSync(join(tmpdir(), "resultity-sqlite-"))
 const file = join(folder, "data.db")
@@ -59,4 +61,6 @@ for (const { backEnd, path, faults } of [
   auditContract(backEnd, layer, faults)
   settingsContract(backEnd, layer, { another: Layer.provide(SqliteSettings.layer, client) })
   sweeperStatesContract(backEnd, layer)
+  webhooksContract(backEnd, layer)
+  noticesContract(backEnd, layer)
 }

@@ -46,8 +46,10 @@ import * as MemoryRelay from "../../src/layers/memory/MemoryRelay.ts"
 import * as MemoryState from "../../src/layers/memory/MemoryState.ts"
 import * as MemoryStateLayers from "../../src/layers/memory/MemoryStateLayers.ts"
 import * as MemoryTransport from "../../src/layers/memory/MemoryTransport.ts"
+import * as MemoryWebhookSender from "../../src/layers/memory/MemoryWebhookSender.ts"
 import { Namespaces } from "../../src/layers/Namespaces.ts"
 import { NodeRegistry } from "../../src/layers/NodeRegistry.ts"
+import { Notices } from "../../src/layers/Notices.ts"
 import { Outbox } from "../../src/layers/Outbox.ts"
 import { RecordRetention } from "../../src/layers/RecordRetention.ts"
 import { Relay } from "../../src/layers/Relay.ts"
@@ -55,6 +57,7 @@ import { Settings } from "../../src/layers/Settings.ts"
 import { SweeperStates } from "../../src/layers/SweeperStates.ts"
 import { Traces } from "../../src/layers/Traces.ts"
 import { Transport } from "../../src/layers/Transport.ts"
+import { Webhooks } from "../../src/layers/Webhooks.ts"
 import type { JobId } from "../../src/schemas/Ids.ts"
 import type { JobRow } from "../../src/schemas/JobState.ts"
 import type { NodePresence } from "../../src/schemas/NodeProfile.ts"
@@ -117,7 +120,9 @@ const GUARDED: Readonly<Record<string, Context.Key<never, object>>> = {
   LiveNodes,
   Leases,
   Relay,
-  Transport
+  Transport,
+  Webhooks,
+  Notices
 } as never
 
 type Stores = Layer.Success<ReturnType<typeof storesOver>>
@@ -147,6 +152,7 @@ export interface WorldOptions {
   readonly settings?: Partial<RuntimeSettings>
   /** Daemons are a cluster unless this says that each new one buries the others, as in a data folder. */
   readonly soleOwner?: boolean
+  readonly sender?: typeof MemoryWebhookSender.layer
 }
 
 /** Time passes as it does outside: for a test of the world itself. */
@@ -160,6 +166,7 @@ const storesOver = (shared: Shared, name: string) =>
       Layer.provide(Layer.succeed(MemoryLive.MemoryLive, shared.live))
     ),
     MemoryRelay.over(shared.relay),
+    shared.sender,
     Layer.effect(Transport, MemoryTransport.make(name)).pipe(
       Layer.provide(Layer.succeed(MemoryBroker.MemoryBroker, shared.broker))
     )
@@ -171,6 +178,8 @@ export interface Shared {
   readonly live: MemoryLive.MemoryLive["Service"]
   readonly broker: MemoryBroker.MemoryBroker["Service"]
   readonly relay: MemoryRelay.Hub
+  /** Of notices: receivers in memory, unless a test brings the real one. */
+  readonly sender: typeof MemoryWebhookSender.layer
 }
 
 /** Turns that everything gets to come to rest without time passing. */
@@ -201,7 +210,8 @@ export class World {
         records: MemoryRecords.make(),
         live: yield* MemoryLive.make(),
         broker: yield* MemoryBroker.make(),
-        relay: MemoryRelay.make()
+        relay: MemoryRelay.make(),
+        sender: options.sender ?? MemoryWebhookSender.layer
       }
       return new World(shared, scope, options)
     })

@@ -3,6 +3,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
 import type { ActorRef } from "../../kernel/ActorRef.ts"
 import { Registry } from "../../kernel/Registry.ts"
 import { Archive } from "../../layers/Archive.ts"
@@ -12,12 +13,15 @@ import { Incidents } from "../../layers/Incidents.ts"
 import { JobRecords } from "../../layers/JobRecords.ts"
 import { JobStore, JobSurvey } from "../../layers/JobStore.ts"
 import { Namespaces } from "../../layers/Namespaces.ts"
+import { Notices } from "../../layers/Notices.ts"
 import { Outbox } from "../../layers/Outbox.ts"
 import { Outage } from "../../layers/Outage.ts"
 import { RecordRetention } from "../../layers/RecordRetention.ts"
 import { SweeperStates, type SweeperState } from "../../layers/SweeperStates.ts"
 import { Traces } from "../../layers/Traces.ts"
 import { Transport } from "../../layers/Transport.ts"
+import { Webhooks } from "../../layers/Webhooks.ts"
+import { WebhookSender } from "../../layers/WebhookSender.ts"
 import { sweeperAddress } from "../../schemas/Address.ts"
 import type { DaemonId } from "../../schemas/Ids.ts"
 import { refuse, type Refusal } from "../../schemas/Refusal.ts"
@@ -25,12 +29,14 @@ import { Heart } from "../Heart.ts"
 import { Mail } from "../Mail.ts"
 import { isOutage, Root } from "../Root.ts"
 import * as ExpirySweeper from "./ExpirySweeper.ts"
+import * as NoticeLanes from "./NoticeLanes.ts"
 import * as OutboxRelaySweeper from "./OutboxRelaySweeper.ts"
 import * as OwnerReaper from "./OwnerReaper.ts"
 import * as RecordRepairSweeper from "./RecordRepairSweeper.ts"
 import * as RetentionSweeper from "./RetentionSweeper.ts"
 import { spec, type Options, type SweepHouse, type SweeperMessage } from "./Sweeper.ts"
 import type { SweepReport } from "./SweepReport.ts"
+import * as WebhookSweeper from "./WebhookSweeper.ts"
 
 export interface SweeperStatus extends SweeperState {
   readonly everyMs: number
@@ -89,10 +95,14 @@ const makeSweepers: Effect.Effect<
   | JobStore
   | JobSurvey
   | Namespaces
+  | Notices
   | Outbox
   | RecordRetention
+  | Scope.Scope
   | Traces
   | Transport
+  | Webhooks
+  | WebhookSender
 > = Effect.gen(function* () {
   const store = yield* JobStore
   const survey = yield* JobSurvey
@@ -112,8 +122,15 @@ const makeSweepers: Effect.Effect<
     ExpirySweeper.make({ store, survey, records }),
     OwnerReaper.make({ daemonId, isSteady, daemons: yield* Daemons, survey, outbox, transport }),
     RetentionSweeper.make(retention),
-    RecordRepairSweeper.make({ records, store, traces: yield* Traces })
+    RecordRepairSweeper.make({ records, store, traces: yield* Traces }),
+    WebhookSweeper.make(yield* webhookHouse)
   ]
+})
+
+const webhookHouse = Effect.gen(function* () {
+  const notices = yield* Notices
+  const lanes = yield* NoticeLanes.make({ notices, sender: yield* WebhookSender })
+  return { webhooks: yield* Webhooks, notices, incidents: yield* Incidents, lanes }
 })
 
 type Find = (name: string) => Option.Option<ActorRef<SweeperMessage>>

@@ -24,6 +24,13 @@ const driver = (state: State): Incidents.Driver => ({
         )
         .toSorted((a, b) => b.at - a.at || byText(b.id, a.id))
         .slice(0, Math.max(limit, 0))
+    ),
+  after: (place, to, limit) =>
+    Effect.sync(() =>
+      [...state.incidents.values()]
+        .filter(({ at, id }) => at < to && (at > place.at || (at === place.at && id > place.id)))
+        .toSorted((a, b) => a.at - b.at || byText(a.id, b.id))
+        .slice(0, limit)
     )
 })
 

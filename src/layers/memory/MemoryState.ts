@@ -6,13 +6,15 @@
  */
 import * as Context from "effect/Context"
 import * as Layer from "effect/Layer"
+import type * as Redacted from "effect/Redacted"
 import { type Balance, zero } from "../../schemas/Credits.ts"
-import type { DaemonId, EnvelopeId, JobId, KeyId, NamespaceId, NodeId } from "../../schemas/Ids.ts"
+import type { DaemonId, EnvelopeId, JobId, KeyId, NamespaceId, NodeId, NoticeId, WebhookId } from "../../schemas/Ids.ts"
 import type { JobEvent } from "../../schemas/JobEvent.ts"
 import { isTerminal, type JobRow } from "../../schemas/JobState.ts"
 import type { ApiKey, Namespace } from "../../schemas/Namespace.ts"
 import type { NodeRow, Restriction, RestrictionKind } from "../../schemas/NodeProfile.ts"
 import type { SettingsVersion } from "../../schemas/RuntimeSettings.ts"
+import type { Notice, Webhook } from "../../schemas/Webhook.ts"
 import type { AuditRow } from "../Audit.ts"
 import type { KnownModel } from "../Catalog.ts"
 import type { CreditEntry } from "../CreditLedger.ts"
@@ -56,6 +58,16 @@ export interface StoredNode {
   readonly history: Array<RestrictionChange>
 }
 
+export interface StoredWebhook {
+  webhook: Webhook
+  readonly secret: Redacted.Redacted
+}
+
+export interface StoredNotice {
+  notice: Notice
+  readonly body: string
+}
+
 export interface State {
   /** Joining declares every other daemon dead, as in a data folder; false for a simulated cluster. */
   readonly soleOwner: boolean
@@ -76,6 +88,8 @@ export interface State {
   readonly sweepers: Map<string, SweeperState>
   /** The row n stands at n - 1. */
   readonly audit: Array<AuditRow>
+  readonly webhooks: Map<WebhookId, StoredWebhook>
+  readonly notices: Map<NoticeId, StoredNotice>
 }
 
 export class MemoryState extends Context.Service<MemoryState, State>()("resultity/layers/memory/MemoryState") {}
@@ -93,7 +107,9 @@ export const make = ({ soleOwner = true }: { readonly soleOwner?: boolean } = {}
   models: new Map(),
   versions: [],
   sweepers: new Map(),
-  audit: []
+  audit: [],
+  webhooks: new Map(),
+  notices: new Map()
 })
 
 export const layer: Layer.Layer<MemoryState> = Layer.sync(MemoryState, () => make())

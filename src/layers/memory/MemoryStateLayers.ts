@@ -12,10 +12,12 @@ import * as MemoryJobStore from "./MemoryJobStore.ts"
 import * as MemoryJobSurvey from "./MemoryJobSurvey.ts"
 import * as MemoryNamespaces from "./MemoryNamespaces.ts"
 import * as MemoryNodeRegistry from "./MemoryNodeRegistry.ts"
+import * as MemoryNotices from "./MemoryNotices.ts"
 import * as MemoryOutbox from "./MemoryOutbox.ts"
 import * as MemorySettings from "./MemorySettings.ts"
 import * as MemoryState from "./MemoryState.ts"
 import * as MemorySweeperStates from "./MemorySweeperStates.ts"
+import * as MemoryWebhooks from "./MemoryWebhooks.ts"
 
 export const contracts = Layer.mergeAll(
   MemoryJobStore.layer,
@@ -29,7 +31,9 @@ export const contracts = Layer.mergeAll(
   MemoryDaemons.layer,
   MemoryAudit.layer,
   MemorySettings.layer,
-  MemorySweeperStates.layer
+  MemorySweeperStates.layer,
+  MemoryWebhooks.layer,
+  MemoryNotices.layer
 )
 
 export const layer = Layer.provideMerge(contracts, MemoryState.layer)

@@ -54,6 +54,21 @@ export const find = (
     .sort({ at: -1, _id: -1 })
     .limit(query.limit)
 
+export const findAfter = (
+  { collections: { incidents } }: Pick<MongoClient["Service"], "collections">,
+  place: Incidents.IncidentPlace,
+  to: number,
+  limit: number
+) =>
+  incidents
+    .find(
+      { at: { $gte: place.at, $lt: to }, $or: [{ at: { $gt: place.at } }, { _id: { $gt: place.id } }] },
+      { projection: { body: 1 } }
+    )
+    .hint("by_time")
+    .sort({ at: 1, _id: 1 })
+    .limit(limit)
+
 export const layer: Layer.Layer<Incidents.Incidents, never, MongoClient> = Layer.effect(
   Incidents.Incidents,
   Effect.map(MongoClient, (client) =>
@@ -70,7 +85,11 @@ export const layer: Layer.Layer<Incidents.Incidents, never, MongoClient> = Layer
           ? Effect.succeed([])
           : client.run(during("list"), async () =>
               (await find(client, scope, query).toArray()).map(({ body }) => JSON.parse(body) as Incident)
-            )
+            ),
+      after: (place, to, limit) =>
+        client.run(during("after"), async () =>
+          (await findAfter(client, place, to, limit).toArray()).map(({ body }) => JSON.parse(body) as Incident)
+        )
     })
   )
 )

@@ -8,8 +8,10 @@ import * as Daemons from "./PgDaemons.ts"
 import * as PgJobs from "./PgJobs.ts"
 import * as Namespaces from "./PgNamespaces.ts"
 import * as NodeRegistry from "./PgNodeRegistry.ts"
+import * as Notices from "./PgNotices.ts"
 import * as Settings from "./PgSettings.ts"
 import * as SweeperStates from "./PgSweeperStates.ts"
+import * as Webhooks from "./PgWebhooks.ts"
 
 export type { PgOptions } from "./PgClient.ts"
 
@@ -24,7 +26,9 @@ export const over = (daemons: typeof Daemons.layer) =>
     daemons,
     Audit.layer,
     Settings.layer,
-    SweeperStates.layer
+    SweeperStates.layer,
+    Webhooks.layer,
+    Notices.layer
   )
 
 export const layer = (options: PgClient.PgOptions) => Layer.provide(over(Daemons.layer), PgClient.layer(options))

@@ -6,6 +6,7 @@ import type { DatabaseSync } from "node:sqlite"
 import { recordsSchema } from "./RecordsSchema.ts"
 import { DatabaseNewer } from "./SqliteErrors.ts"
 import { stateSchema } from "./StateSchema.ts"
+import { webhooksSchema } from "./WebhooksSchema.ts"
 
 export interface Migration {
   readonly name: string
@@ -21,7 +22,8 @@ ALTER TABLE node ADD COLUMN generation INTEGER NOT NULL DEFAULT 1;
 export const migrations: ReadonlyArray<Migration> = [
   { name: "state", sql: stateSchema },
   { name: "records", sql: recordsSchema },
-  { name: "epochs of records, generations of nodes", sql: generations }
+  { name: "epochs of records, generations of nodes", sql: generations },
+  { name: "webhooks", sql: webhooksSchema }
 ]
 
 const TABLE = `CREATE TABLE IF NOT EXISTS migration (

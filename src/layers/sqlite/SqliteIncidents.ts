@@ -54,6 +54,9 @@ export const listText = (scope: Scope, query: Incidents.IncidentQuery) => {
   }
 }
 
+export const AFTER = `SELECT body FROM incident INDEXED BY incident_by_time WHERE (at, id) > (?, ?) AND at < ?
+  ORDER BY at, id LIMIT ?`
+
 const driver = ({ read, write }: SqliteClient["Service"]): Incidents.Driver => ({
   raise: (incidents) =>
     Effect.suspend(() => {
@@ -66,7 +69,13 @@ const driver = ({ read, write }: SqliteClient["Service"]): Incidents.Driver => (
       return sql(text)
         .all(...values)
         .map((row) => json<Incident>(row, "body"))
-    })
+    }),
+  after: (place, to, limit) =>
+    read(during("after"), (sql) =>
+      sql(AFTER)
+        .all(place.at, place.id, to, limit)
+        .map((row) => json<Incident>(row, "body"))
+    )
 })
 
 export const layer = Layer.effect(

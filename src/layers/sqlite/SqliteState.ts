@@ -9,9 +9,11 @@ import * as JobStore from "./SqliteJobStore.ts"
 import * as JobSurvey from "./SqliteJobSurvey.ts"
 import * as Namespaces from "./SqliteNamespaces.ts"
 import * as NodeRegistry from "./SqliteNodeRegistry.ts"
+import * as Notices from "./SqliteNotices.ts"
 import * as Outbox from "./SqliteOutbox.ts"
 import * as Settings from "./SqliteSettings.ts"
 import * as SweeperStates from "./SqliteSweeperStates.ts"
+import * as Webhooks from "./SqliteWebhooks.ts"
 
 export const layer = Layer.mergeAll(
   JobStore.layer,
@@ -25,5 +27,7 @@ export const layer = Layer.mergeAll(
   Daemons.layer,
   Audit.layer,
   Settings.layer,
-  SweeperStates.layer
+  SweeperStates.layer,
+  Webhooks.layer,
+  Notices.layer
 )

@@ -23,6 +23,7 @@ import * as MemoryLiveNodes from "../../../src/layers/memory/MemoryLiveNodes.ts"
 import type * as MemoryRecords from "../../../src/layers/memory/MemoryRecords.ts"
 import * as MemoryRecordsLayers from "../../../src/layers/memory/MemoryRecordsLayers.ts"
 import * as MemoryRelay from "../../../src/layers/memory/MemoryRelay.ts"
+import * as MemoryWebhookSender from "../../../src/layers/memory/MemoryWebhookSender.ts"
 import type * as MemoryState from "../../../src/layers/memory/MemoryState.ts"
 import * as MemoryStateLayers from "../../../src/layers/memory/MemoryStateLayers.ts"
 import * as MemoryTransport from "../../../src/layers/memory/MemoryTransport.ts"
@@ -77,6 +78,7 @@ export const storesOver = ({ state, records, live, broker, relay }: Shared, name
     MemoryStateLayers.over(state),
     MemoryRecordsLayers.over(records),
     MemoryRelay.over(relay),
+    MemoryWebhookSender.layer,
     Layer.mergeAll(MemoryLiveNodes.layer, MemoryLeases.layer).pipe(Layer.provide(Layer.succeed(MemoryLive, live))),
     Layer.effect(Transport, MemoryTransport.make(name)).pipe(Layer.provide(Layer.succeed(MemoryBroker, broker)))
   )

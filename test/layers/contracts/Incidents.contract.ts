@@ -85,4 +85,31 @@ export const incidentsContract = (backEnd: string, layer: Layer.Layer<Incidents,
           }
         })
     )
+
+    it.effect.prop(
+      "gives them again in the order of time, page by page, each once, whatever stands at one instant",
+      { ats: Arbitrary.array(Arbitrary.schema(Few), { maxLength: 12 }), page: Schema.Literals([1, 2, 5]) },
+      ({ ats, page }) =>
+        Effect.gen(function* () {
+          const incidents = yield* Incidents
+          const from = freshTime()
+          const all = ats.map((at, n) =>
+            anIncident({ at: from + at, namespaceId: n % 2 === 0 ? null : freshNamespace() })
+          )
+          yield* incidents.raise(all)
+          for (const end of [from + 2, from + 10]) {
+            const read: Array<Incident> = []
+            while (true) {
+              const last = read.at(-1)
+              const place = last === undefined ? { at: from, id: "" } : { at: last.at, id: last.id }
+              const next = yield* incidents.after(place, end, page)
+              read.push(...next)
+              if (next.length < page) break
+            }
+            const expected = all.filter(({ at }) => at < end).toSorted((a, b) => a.at - b.at || (a.id < b.id ? -1 : 1))
+            assert.deepStrictEqual(read, expected)
+          }
+          assert.deepStrictEqual(yield* incidents.after({ at: from, id: "" }, from + 10, 0), [])
+        })
+    )
   })

@@ -9,7 +9,7 @@ import { collectionsOf } from "../../../src/layers/mongodb/Collections.ts"
 import { INDEXES, makeIndexes } from "../../../src/layers/mongodb/Indexes.ts"
 import { pipelineOf } from "../../../src/layers/mongodb/JobUsage.ts"
 import { MongoClient } from "../../../src/layers/mongodb/MongoClient.ts"
-import { find as findIncidents } from "../../../src/layers/mongodb/MongoIncidents.ts"
+import { find as findIncidents, findAfter } from "../../../src/layers/mongodb/MongoIncidents.ts"
 import { find as findJobs } from "../../../src/layers/mongodb/MongoJobSearch.ts"
 import { find as findLogs } from "../../../src/layers/mongodb/MongoLogs.ts"
 import { freshJob, freshKey, freshNamespace, freshNode, only, operator } from "../../support/recordFactories.ts"
@@ -150,6 +150,11 @@ withMongo("questions to MongoDB", () => {
         }
       }
     }
+  })
+
+  it("incidents behind a place are served in order by time", async () => {
+    const explained = await asked((each) => findAfter(each, { at: 100, id: "1" }, 300, 5).explain())
+    assertServed(explained, "by_time", true)
   })
 
   it("any question about incidents is served in order", async () => {

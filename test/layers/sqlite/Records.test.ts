@@ -13,7 +13,7 @@ import type { JobFilter } from "../../../src/layers/JobSearch.ts"
 import { Logs } from "../../../src/layers/Logs.ts"
 import { RecordRetention } from "../../../src/layers/RecordRetention.ts"
 import * as SqliteClient from "../../../src/layers/sqlite/SqliteClient.ts"
-import { listText } from "../../../src/layers/sqlite/SqliteIncidents.ts"
+import { AFTER, listText } from "../../../src/layers/sqlite/SqliteIncidents.ts"
 import { UNFINISHED_TEXT } from "../../../src/layers/sqlite/SqliteJobRecords.ts"
 import { searchText, usageText } from "../../../src/layers/sqlite/SqliteJobSearch.ts"
 import { queryText } from "../../../src/layers/sqlite/SqliteLogs.ts"
@@ -121,7 +121,8 @@ it.layer(SqliteClient.layer({ path: ":memory:" }))("Plans of the records in SQLi
         { text: UNFINISHED_TEXT, values: [1, 5] },
         { text: TEXTS.expired, values: ["ns", 1, 5] },
         ...logs,
-        ...incidents
+        ...incidents,
+        { text: AFTER, values: [1, "", 2, 5] }
       ]) {
         const plan = yield* planOf(query)
         assert.lengthOf(plan, 1, `${query.text}: ${plan.join("; ")}`)
