@@ -94,11 +94,15 @@ const onGuarded = (asked: Finish | Release, guarded: Guarded, scene: Scene) => {
   return isAlive(scene.state, daemonId as DaemonId) ? null : `${daemonId} wrote ${jobId} and is dead`
 }
 
-/** An actor that claims its own job anew goes on with the same pieces: what it still had under way is no other's. */
-const onAppend = (daemon: string, { jobId, epoch, events }: TraceBatch, { state }: Scene) => {
+/**
+ * An actor that claims its own job anew goes on with the same pieces: what it still had under way is no other's. And one that died right after its
+ * claim has fenced nothing and read nothing: whoever adopts from it does both.
+ */
+const onAppend = (daemon: string, { jobId, epoch, events }: TraceBatch, { state, history }: Scene) => {
   const stored = state.jobs.get(jobId)
   if (stored === undefined || events.length === 0 || epoch >= stored.row.epoch) return null
-  return stored.events.at(-1)?.daemonId === daemon
+  const claimant = stored.events.at(-1)?.daemonId
+  return claimant === daemon || history.crashes.some((crash) => crash.startsWith(`${claimant} `))
     ? null
     : `${jobId}: pieces of epoch ${epoch} were stored at epoch ${stored.row.epoch}`
 }
