@@ -97,7 +97,9 @@ const lookAtRow = (
   Effect.gen(function* () {
     const { house, job } = state
     const row = yield* Effect.catchTag(house.store.get(job.id), "Outage", () => Effect.succeed(null))
-    const isMoved = row !== null && (isTerminal(row.state) || row.epoch > state.machine.epoch)
+    // A later epoch of ours is a claim whose answer is still on its way.
+    const isMoved =
+      row !== null && (isTerminal(row.state) || (row.epoch > state.machine.epoch && row.owner !== house.daemonId))
     yield* isMoved ? Effect.andThen(moved(row), gone(state)) : unmoved
   })
 

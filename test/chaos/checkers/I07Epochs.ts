@@ -15,7 +15,8 @@ import type { AgentFrameOf, Call, Checker, Scene } from "../support/History.ts"
 
 export const makeI07 = (): Checker => {
   const invited = new Set<string>()
-  return { name: "I07", points: POINTS, during: (call, scene) => look(call, scene, invited) }
+  const fenced = new Map<string, number>()
+  return { name: "I07", points: POINTS, during: (call, scene) => look(call, scene, invited, fenced) }
 }
 
 const POINTS = [
@@ -23,12 +24,13 @@ const POINTS = [
   "JobStore.release",
   "JobStore.finish",
   "Traces.append",
+  "Traces.fence",
   "JobRecords.patch",
   "Transport.publish",
   "Frame.Holding"
 ]
 
-const look = (call: Call, scene: Scene, invited: Set<string>): string | null => {
+const look = (call: Call, scene: Scene, invited: Set<string>, fenced: Map<string, number>): string | null => {
   switch (call.point) {
     case "Transport.publish":
       return onPublish(call.args[0] as Target, call.args[1] as Envelope, invited)
@@ -40,7 +42,9 @@ const look = (call: Call, scene: Scene, invited: Set<string>): string | null => 
     case "JobStore.finish":
       return onGuarded(call.args[0] as Finish | Release, call.result as Guarded, scene)
     case "Traces.append":
-      return call.result === true ? onAppend(call.daemon, call.args[0] as TraceBatch, scene) : null
+      return call.result === true ? onAppend(call.daemon, call.args[0] as TraceBatch, scene, fenced) : null
+    case "Traces.fence":
+      return onFence(call.args[0] as JobId, call.args[1] as number, fenced)
     case "JobRecords.patch":
       return call.result === "done" ? onPatch(call.args[0] as Change, scene) : null
     default:
@@ -95,16 +99,25 @@ const onGuarded = (asked: Finish | Release, guarded: Guarded, scene: Scene) => {
 }
 
 /**
- * An actor that claims its own job anew goes on with the same pieces: what it still had under way is no other's. And one that died right after its
- * claim has fenced nothing and read nothing: whoever adopts from it does both.
+ * Whoever takes a job over has read nothing yet that a late piece could contradict, until he fences; from then on none of an earlier epoch is stored.
+ * An actor that claims its own job anew goes on with the same pieces: what it still had under way is no other's.
  */
-const onAppend = (daemon: string, { jobId, epoch, events }: TraceBatch, { state, history }: Scene) => {
-  const stored = state.jobs.get(jobId)
-  if (stored === undefined || events.length === 0 || epoch >= stored.row.epoch) return null
-  const claimant = stored.events.at(-1)?.daemonId
-  return claimant === daemon || history.crashes.some((crash) => crash.startsWith(`${claimant} `))
+const onAppend = (
+  daemon: string,
+  { jobId, epoch, events }: TraceBatch,
+  { state }: Scene,
+  fenced: ReadonlyMap<string, number>
+) => {
+  const by = fenced.get(jobId) ?? 0
+  if (events.length === 0 || epoch >= by) return null
+  return state.jobs.get(jobId)?.events.at(-1)?.daemonId === daemon
     ? null
-    : `${jobId}: pieces of epoch ${epoch} were stored at epoch ${stored.row.epoch}`
+    : `${jobId}: pieces of epoch ${epoch} were stored after epoch ${by} had fenced them off`
+}
+
+const onFence = (jobId: JobId, epoch: number, fenced: Map<string, number>): null => {
+  fenced.set(jobId, Math.max(epoch, fenced.get(jobId) ?? 0))
+  return null
 }
 
 /** A record follows its row: nothing of an epoch that the row has left behind. */
