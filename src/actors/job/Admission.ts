@@ -117,7 +117,10 @@ const makeHouse = Effect.gen(function* () {
 const admit = Effect.fnUntraced(function* (house: House, caller: Caller, request: JobRequest) {
   const version = yield* house.settings.current
   const model = version.settings.aliases[request.model] ?? request.model
-  yield* house.models.check(caller.namespace.environment, model, request.endpoint)
+  const served = yield* Effect.result(house.models.check(caller.namespace.environment, model, request.endpoint))
+  if (served._tag === "Failure") {
+    return yield* repeatOr(house, caller, request, yield* makeJob(version, caller, request, model), served.failure)
+  }
   yield* checkRights(caller, request)
   yield* house.overload.check
   const job = yield* makeJob(version, caller, request, model)
@@ -133,6 +136,30 @@ const admit = Effect.fnUntraced(function* (house: House, caller: Caller, request
     yield* Metric.update(Metric.withAttributes(Metrics.jobsAdmitted, { endpoint: job.endpoint }), 1)
   }
   return admitted
+})
+
+/** Nobody serves the model any more, but a key may repeat what was accepted while somebody did. A namespace with room for no job admits nothing. */
+const repeatOr = Effect.fnUntraced(function* (
+  house: House,
+  caller: Caller,
+  request: JobRequest,
+  job: Job,
+  refused: Refusal | Outage
+) {
+  const idempotency = yield* idempotencyOf(house, request, job)
+  if (idempotency === null) return yield* Effect.fail(refused)
+  const envelope = yield* makeEnvelope(
+    job,
+    { _tag: "JobQueued", jobId: job.id, namespaceId: job.namespaceId },
+    house.daemonId
+  )
+  const known = yield* Effect.catchTag(
+    house.store.admit({ job, envelope, idempotency, openJobsMax: 0 }),
+    "Refusal",
+    (refusal) => Effect.fail(refusal.code === "idempotency_mismatch" ? refusal : refused)
+  )
+  yield* waitForDocument(house, known.row)
+  return known
 })
 
 const checkRights = ({ namespace }: Caller, { priority, constraints }: JobRequest): Effect.Effect<void, Refusal> => {

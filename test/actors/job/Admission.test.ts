@@ -188,6 +188,22 @@ describe("Admission: the same request twice", () => {
   )
 })
 
+it.effect("A repeat of a key gets its job also when nobody serves the model now; a new key is refused", () =>
+  Effect.gen(function* () {
+    const { world, daemon, agent, caller } = yield* begin()
+    const request = aRequest({ idempotencyKey: "once" })
+    const first = yield* admit(daemon, caller, request)
+    agent.die()
+    yield* world.pass(120_000)
+    const again = yield* admit(daemon, caller, request)
+    assert.deepStrictEqual([again.created, again.row.job.id], [false, first.row.job.id])
+    const other = aRequest({ idempotencyKey: "another" })
+    assert.strictEqual(yield* refusal(daemon, caller, other), "model_unavailable")
+    const changed = aRequest({ idempotencyKey: "once" })
+    assert.strictEqual(yield* refusal(daemon, caller, changed), "idempotency_mismatch")
+  })
+)
+
 describe("Admission: a store that is out", () => {
   it.effect("before the row is written owes nothing", () =>
     Effect.gen(function* () {
