@@ -266,15 +266,14 @@ const store = Effect.fnUntraced(function* (
   }
   if (admitted._tag === "Failure") return yield* Effect.fail(admitted.failure)
   const { created, row } = admitted.success
-  if (!created || opened._tag === "Failure" || !opened.success) {
-    // Whoever repeats a key may have been told of an accepted job meanwhile: then it is for the job's actor to settle which it is.
-    const isAlone = created && admission.idempotency === null
-    const sought = created ? assertDocument(house, row) : waitForDocument(house, row)
-    yield* sought.pipe(
-      Effect.mapError((missing) => (opened._tag === "Failure" ? opened.failure : missing)),
-      Effect.tapError(() => (isAlone ? withdraw(house, row) : Effect.void))
-    )
+  if (opened._tag === "Failure" && created) {
+    // Nobody else knows of a job without a key. Whoever repeats one may be told of an accepted job, if only the answer was lost: then it is for the
+    // job's actor to settle which it is.
+    if (admission.idempotency === null) yield* withdraw(house, row)
+    return yield* Effect.fail(opened.failure)
   }
+  if (!created) yield* waitForDocument(house, row)
+  else if (opened._tag === "Success" && !opened.success) yield* assertDocument(house, row)
   if (created) {
     house.fresh.keep({ row, record })
     // Whoever waits for the answer is about to read.
