@@ -13,11 +13,15 @@ export interface RowsWordHouse {
   readonly store: JobStore["Service"]
 }
 
+const SCOPE = { _tag: "Operator", by: "the row's word" } as const
+
 export const giveRowsWord = ({ records, store }: RowsWordHouse, jobId: JobId) =>
   Effect.gen(function* () {
     const row = yield* store.get(jobId)
     if (row === null || !isTerminal(row.state) || row.state === "completed") return
     const { state, errorCode, finishedAt, charged, epoch } = row
+    const record = yield* records.get(SCOPE, jobId)
+    if (record === null || (record.state === state && record.errorCode === errorCode)) return
     const patch = { state, errorCode, finishedAt, cost: charged, truncatedReason: errorCode ?? state } as const
     yield* records.patch({ jobId, epoch, patch, durable: true })
   })
