@@ -4,7 +4,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import type { JobView } from "../../src/schemas/openai/JobView.ts"
-import { ask, balance, client, type Daemon, open, startDaemon } from "../support/Daemon.ts"
+import { ask, balance, client, type Daemon, open, order, startDaemon } from "../support/Daemon.ts"
 import { allEnded, allJobs, controlJob, findings } from "../support/Invariants.ts"
 import { activeNode, allActive, startNode } from "../support/Nodes.ts"
 import { temporaryFolder } from "../support/Process.ts"
@@ -91,6 +91,8 @@ describe("a daemon that was killed in the middle of streams and is started again
       startNode(reign.nodesUrl, { name, character: { tokensPerSecond: 60 } })
     )
     const first = await reign.start()
+    // How soon a node comes back is the machine's matter here, not the question.
+    await order(first, "/control/settings", { changes: { graceMs: 60_000 } })
     await allActive(first, ["apart", "aside"])
     const submitted = await inTheMiddle(reign, 20)
     await reign.kill()
