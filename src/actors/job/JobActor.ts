@@ -208,7 +208,7 @@ const act = (state: JobActorState, message: JobMessage): Effect.Effect<void, unk
     case "NodePieces":
       return onNodePieces(state, message)
     case "PiecesStored":
-      return onPiecesStored(state, message.last, message.exit)
+      return onPiecesStored(state, message)
     case "StoreAgain":
       return storePieces(state)
     case "ProgressDue":
@@ -341,7 +341,7 @@ const tellFormer = ({ house, job, from, machine }: JobActorState, claimed: boole
   )
 }
 
-const onPiecesStored = (state: JobActorState, last: number, exit: Exit.Exit<boolean, Outage>) =>
+const onPiecesStored = (state: JobActorState, { epoch, last, exit }: Extract<JobMessage, { _tag: "PiecesStored" }>) =>
   Effect.gen(function* () {
     state.storing = false
     if (Exit.isFailure(exit)) {
@@ -350,6 +350,8 @@ const onPiecesStored = (state: JobActorState, last: number, exit: Exit.Exit<bool
       publish(state.feed, state.feed.events.length)
       return yield* state.self.after("store", 500, { _tag: "StoreAgain" })
     }
+    // Of an earlier attempt of ours: its pieces go under the epoch that fenced them off.
+    if (!exit.value && epoch < state.machine.epoch) return yield* storePieces(state)
     // Another epoch writes this job's trace: its actor is the one to speak.
     if (!exit.value) return yield* apply(state, { _tag: "Stale" })
     state.stored = last

@@ -22,7 +22,12 @@ export type JobMessage =
   | { readonly _tag: "Timer"; readonly timer: JobTimer }
   | { readonly _tag: "ClaimAnswered"; readonly exit: Exit.Exit<ClaimAnswer> }
   /** A batch of pieces up to `last` was stored, or refused (`false`: another epoch writes now), or the store is out. */
-  | { readonly _tag: "PiecesStored"; readonly last: number; readonly exit: Exit.Exit<boolean, Outage> }
+  | {
+      readonly _tag: "PiecesStored"
+      readonly epoch: number
+      readonly last: number
+      readonly exit: Exit.Exit<boolean, Outage>
+    }
   | { readonly _tag: "StoreAgain" }
   /** It has run for a while: whoever looks at the record now should see where. */
   | { readonly _tag: "ProgressDue" }

@@ -140,6 +140,7 @@ export const storePieces = (state: JobActorState): Effect.Effect<void> => {
   }
   return state.self.fork(house.traces.append({ jobId: job.id, epoch: machine.epoch, attempt, events }), (exit) => ({
     _tag: "PiecesStored",
+    epoch: machine.epoch,
     last,
     exit
   }))
