@@ -58,7 +58,7 @@ export const layer: Layer.Layer<Outbox, never, PgClient> = Layer.effect(
         Effect.map(client.query<StoredMessage>(during("pending"), PENDING, [whole(before), limited(limit)]), (rows) =>
           rows.map(rowOf)
         ),
-      sent: yield* PgBatch.make(client, sent, { ...PgBatch.GROUPING, atOnce: 1 }),
+      sent: yield* PgBatch.make(client, sent),
       add: (rows) =>
         Effect.asVoid(
           client.query(during("add"), ADD, [

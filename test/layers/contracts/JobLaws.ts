@@ -6,10 +6,16 @@ import { assert, layer } from "@effect/vitest"
 import { Arbitrary, Cause, Effect, Exit, type Layer, Schema } from "effect"
 import { CreditLedger } from "../../../src/layers/CreditLedger.ts"
 import { Daemons } from "../../../src/layers/Daemons.ts"
-import { type Admission, type Claim, type Finish, JobStore, type Release } from "../../../src/layers/JobStore.ts"
+import {
+  type Admission,
+  type Claim,
+  type Finish,
+  JobStore,
+  queuedRow,
+  type Release
+} from "../../../src/layers/JobStore.ts"
 import { Outbox } from "../../../src/layers/Outbox.ts"
 import type { DaemonId, JobId } from "../../../src/schemas/Ids.ts"
-import type { Job } from "../../../src/schemas/Job.ts"
 import { isTerminal, type JobRow, TerminalState } from "../../../src/schemas/JobState.ts"
 import {
   aClaim,
@@ -86,25 +92,8 @@ const rowFor = Effect.fnUntraced(function* (
   const store = yield* JobStore
   const rows = yield* Effect.forEach(stage.jobs, (each) => store.get(each.job.id))
   const fitting = rows.filter((row) => row !== null).filter(wanted)
-  const placed = rows[job] ?? unborn(stage.jobs[job]!.job)
+  const placed = rows[job] ?? queuedRow(stage.jobs[job]!.job)
   return weighted(fits, fitting[job % Math.max(1, fitting.length)] ?? placed, placed)
-})
-
-/** What a caller believes of a job that does not exist. */
-const unborn = (job: Job): JobRow => ({
-  job,
-  state: "queued",
-  owner: null,
-  epoch: 0,
-  attempt: 0,
-  failures: 0,
-  crashes: 0,
-  nodeId: null,
-  runAt: job.acceptedAt,
-  usage: { promptTokens: 0, outputTokens: 0 },
-  charged: credits(0),
-  errorCode: null,
-  finishedAt: null
 })
 
 const claimIn = Effect.fnUntraced(function* (stage: Stage, step: Extract<Step, { _tag: "Claim" }>) {

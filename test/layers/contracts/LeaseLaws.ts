@@ -5,23 +5,7 @@ import { type CandidateQuery, Leases, type SeenLease, type StrangersQuery } from
 import { LiveNodes } from "../../../src/layers/LiveNodes.ts"
 import type { Outage } from "../../../src/layers/Outage.ts"
 import type { LeaseToken } from "../../../src/schemas/Ids.ts"
-import {
-  aLease,
-  aModel,
-  aNode,
-  aNodeId,
-  aSession,
-  aToken,
-  HOUR,
-  inAnHour,
-  MINUTE,
-  type Presence
-} from "./LiveFactories.ts"
-
-const announced = Effect.fnUntraced(function* (node: Presence, expiresAt: number) {
-  yield* (yield* LiveNodes).announce(node, expiresAt)
-  return node
-})
+import { aLease, aModel, aNode, aNodeId, aSession, announced, aToken, HOUR, inAnHour, MINUTE } from "./LiveFactories.ts"
 
 const seen = ({ token, expiresAt }: SeenLease): SeenLease => ({ token, expiresAt })
 

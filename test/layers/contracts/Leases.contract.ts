@@ -7,25 +7,9 @@ import { Clock, Effect, Fiber, type Layer } from "effect"
 import { type CandidateQuery, Leases } from "../../../src/layers/Leases.ts"
 import { LiveNodes } from "../../../src/layers/LiveNodes.ts"
 import type { Outage } from "../../../src/layers/Outage.ts"
-import {
-  aLease,
-  aModel,
-  aNode,
-  aNodeId,
-  aSession,
-  aToken,
-  HOUR,
-  inAnHour,
-  MINUTE,
-  type Presence
-} from "./LiveFactories.ts"
+import { aLease, aModel, aNode, aNodeId, aSession, announced, aToken, HOUR, inAnHour, MINUTE } from "./LiveFactories.ts"
 import type { LiveFaults } from "./LiveNodes.contract.ts"
 import { leaseLaws } from "./LeaseLaws.ts"
-
-const announced = Effect.fnUntraced(function* (node: Presence, expiresAt: number) {
-  yield* (yield* LiveNodes).announce(node, expiresAt)
-  return node
-})
 
 const query = (model: string, now: number, over: Partial<CandidateQuery> = {}): CandidateQuery => ({
   environment: "testnet",

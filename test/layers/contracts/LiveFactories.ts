@@ -9,6 +9,7 @@ import { DaemonId, EnvelopeId, JobId, LeaseToken, NodeId, SessionId } from "../.
 import type { Lane } from "../../../src/schemas/Job.ts"
 import type { NodePresence, ServedModel } from "../../../src/schemas/NodeProfile.ts"
 import type { Lease } from "../../../src/layers/Leases.ts"
+import { LiveNodes } from "../../../src/layers/LiveNodes.ts"
 
 const unique = () => randomBytes(10).toString("hex")
 
@@ -71,4 +72,10 @@ export const anEnvelope = (attempt = 0): Envelope => ({
   deadlineAt: null,
   attempt,
   traceparent: null
+})
+
+/** The node, which is there until then. */
+export const announced = Effect.fnUntraced(function* (node: Presence, expiresAt: number) {
+  yield* (yield* LiveNodes).announce(node, expiresAt)
+  return node
 })
