@@ -232,7 +232,7 @@ const adopt = (machine: JobMachine, ack: JobCommand): Step => {
 
 const claimRefused = (machine: JobMachine, why: string): Step => {
   if (machine.phase !== "claiming") return stay(machine)
-  const delivery: JobCommand = { _tag: why === "dead" ? "NackDelivery" : "AckDelivery" }
+  const delivery: JobCommand = { _tag: why === "dead" || why === "requeued" ? "NackDelivery" : "AckDelivery" }
   return leave(machine, [], [delivery])
 }
 

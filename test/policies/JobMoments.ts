@@ -131,7 +131,7 @@ const plausible = (machine: JobMachine, draw: () => number, pick: Pick): Readonl
         epoch: machine.epoch + 1,
         attempt: machine.attempt + (machine.adopting ? 0 : 1)
       } as const
-      const refused = { _tag: "ClaimRefused", why: pick(["ended", "owned", "dead", "epoch"]) } as const
+      const refused = { _tag: "ClaimRefused", why: pick(["ended", "owned", "dead", "epoch", "requeued"]) } as const
       return [claimed, claimed, claimed, draw() < 0.3 ? refused : claimed, ...always]
     }
     case "assigned":

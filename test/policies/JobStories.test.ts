@@ -174,6 +174,11 @@ describe("JobMachine: adoption", () => {
     assert.deepStrictEqual(story.words, ["ReleaseLease", "NackDelivery", "Announce", "Stop"])
   })
 
+  it("who finds that the job was claimed and queued again meanwhile gives the delivery back", () => {
+    const story = tell([started(), leased(A, 1), { _tag: "ClaimRefused", why: "requeued" }])
+    assert.deepStrictEqual(story.words, ["ReleaseLease", "NackDelivery", "Announce", "Stop"])
+  })
+
   it("a job that cannot be served any more is ended under the claim that was on its way", () => {
     const story = tell([adopting, { _tag: "Unservable", code: "record_missing" }, claimed(2, 4)])
     assert.deepStrictEqual(story.machine.ending, { state: "failed", code: "record_missing" })

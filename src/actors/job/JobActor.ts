@@ -20,7 +20,7 @@ import { initial } from "../../policies/JobMachine.ts"
 import { isLoss } from "../../policies/NodeFaults.ts"
 import { measureOutput, noOutput } from "../../policies/OutputTokens.ts"
 import type { Arrival, AttemptProgress, JobActorState, JobHouse } from "./JobActorState.ts"
-import { announce, apply, perform } from "./JobCommands.ts"
+import { announce, apply, perform, yieldTo } from "./JobCommands.ts"
 import { endFeed, publish } from "./JobFeed.ts"
 import { onLeaseDoubted, onLeaseDoubtedStill, refuseGrant } from "./JobLease.ts"
 import { leasedElsewhere, onHandoverOverdue, onHandoverSent, onTaken } from "./JobHandover.ts"
@@ -311,7 +311,8 @@ const onClaimed = (state: JobActorState, { claimed, durable }: ClaimAnswer) =>
     tellFormer(state, claimed._tag === "Claimed")
     if (claimed._tag === "Refused") {
       if (claimed.row !== null) state.row = claimed.row
-      return yield* apply(state, { _tag: "ClaimRefused", why: claimed.why })
+      const why = claimed.why === "epoch" && claimed.row?.state === "queued" ? "requeued" : claimed.why
+      return yield* apply(state, { _tag: "ClaimRefused", why })
     }
     const { row } = claimed
     state.row = row
@@ -394,5 +395,5 @@ const onEndedElsewhere = (state: JobActorState) =>
     state.row = row
     if (isTerminal(row.state) && (state.machine.phase === "recording" || state.machine.phase === "settling")) return
     announce(state)
-    yield* apply(state, { _tag: "Stale" })
+    yield* yieldTo(state, row)
   })

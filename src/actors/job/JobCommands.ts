@@ -98,9 +98,15 @@ const release = (
   return isInUse(row, nodeId, lease) ? Effect.void : house.releaseUnclaimed(nodeId, lease)
 }
 
+/** Somebody else had the job since. What waits in the queue again needs its message, so that goes back. */
+export const yieldTo = (state: JobActorState, row: JobRow): Effect.Effect<void, unknown> =>
+  apply(state, { _tag: row.state === "queued" && !state.machine.claimed ? "Drained" : "Stale" })
+
 /** Of a daemon that was declared dead it goes back with its channel, in a moment: given back at once, it would come here again, and again. */
-const giveBack = ({ delivery, moments }: JobActorState): Effect.Effect<void> =>
-  moments.at(-1)?.moment._tag === "ClaimRefused" ? Effect.void : delivery.nack
+const giveBack = ({ delivery, moments }: JobActorState): Effect.Effect<void> => {
+  const last = moments.at(-1)?.moment
+  return last?._tag === "ClaimRefused" && last.why === "dead" ? Effect.void : delivery.nack
+}
 
 /** What waits until the record is written: the node keeps its result, and the actor stays, for that long. */
 const isFarewell = ({ _tag }: JobCommand) => _tag === "AckNode" || _tag === "Stop"

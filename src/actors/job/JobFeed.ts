@@ -104,6 +104,7 @@ export const reader = (feed: JobFeed, afterSeq: number): FeedReader => {
 export class JobFeeds extends Context.Service<
   JobFeeds,
   {
+    /** The job's feed; a fresh one in place of one that moved, whose actor may still be on its way out. */
     readonly open: (jobId: JobId, namespaceId: NamespaceId) => JobFeed
     readonly find: (jobId: JobId) => JobFeed | undefined
     /** Forgets the feed once it is closed or nobody needs it; readers keep what they hold. */
@@ -116,7 +117,7 @@ export class JobFeeds extends Context.Service<
     return JobFeeds.of({
       open: (jobId, namespaceId) => {
         const known = feeds.get(jobId)
-        if (known !== undefined) return known
+        if (known !== undefined && known.closed !== "moved") return known
         const feed: JobFeed = {
           jobId,
           namespaceId,

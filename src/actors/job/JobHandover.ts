@@ -10,7 +10,7 @@ import { isInUse } from "../../policies/LeaseStanding.ts"
 import { isTerminal, type JobRow } from "../../schemas/JobState.ts"
 import type { DispatchAnswer, DispatchMessage } from "../dispatch/DispatchMessages.ts"
 import type { JobActorState } from "./JobActorState.ts"
-import { apply } from "./JobCommands.ts"
+import { apply, yieldTo } from "./JobCommands.ts"
 import { recordProgress } from "./Settlement.ts"
 
 type Leased = Extract<DispatchAnswer, { _tag: "Leased" }>
@@ -67,7 +67,9 @@ export const onHandoverSent = (state: JobActorState, exit: Exit.Exit<void, unkno
 
 export const onTaken = (state: JobActorState, taken: boolean): Effect.Effect<void, unknown> =>
   Effect.suspend(() => {
-    if (taken && state.handing !== null) return gone(state)
+    // Delivered again meanwhile, it may have been put back into the queue by who took it.
+    if (taken && state.handing !== null && !state.delivery.isRenewed)
+      return gone(state, apply(state, { _tag: "Stale" }))
     // An answer that comes after the waiting for it is over is a hint; a refusal may be because somebody else has the job by now.
     return state.handing === null
       ? lookAtRow(state, Effect.void)
@@ -100,14 +102,14 @@ const lookAtRow = (
     // A later epoch of ours is a claim whose answer is still on its way.
     const isMoved =
       row !== null && (isTerminal(row.state) || (row.epoch > state.machine.epoch && row.owner !== house.daemonId))
-    yield* isMoved ? Effect.andThen(moved(row), gone(state)) : unmoved
+    yield* isMoved ? Effect.andThen(moved(row), gone(state, yieldTo(state, row))) : unmoved
   })
 
-const gone = (state: JobActorState) =>
+const gone = (state: JobActorState, leave: Effect.Effect<void, unknown>) =>
   Effect.gen(function* () {
     state.handing = null
     yield* state.self.cancelAfter("handover")
-    yield* apply(state, { _tag: "Stale" })
+    yield* leave
   })
 
 const takeBack = (state: JobActorState): Effect.Effect<void> =>

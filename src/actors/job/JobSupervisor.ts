@@ -55,7 +55,7 @@ export class JobSupervisor extends Context.Service<
       const settings = yield* Settings
       const weightOf = yield* makeWeights
       const root = yield* Root
-      const deliveries = new HeldDeliveries()
+      const deliveries = new HeldDeliveries((jobId) => house.registry.find(jobAddress(jobId))._tag === "Some")
       const jobs = yield* root.startSupervisor({
         address: "jobs",
         strategy: "oneForOne",

@@ -93,13 +93,15 @@ export class ChaosClient {
 
   private submit(tries: number): void {
     const { request, accepted, refused, faults } = this.log
+    const known = accepted.length > 0
     const admit = Effect.flatMap(Admission, (gate) => gate.admit(this.caller, request))
     this.call(admit, (exit) => {
       if (exit !== "lost" && Exit.isSuccess(exit)) return this.onAccepted(exit.value)
       const failure = exit === "lost" ? null : failureOf(exit)
       if (failure instanceof Refusal && failure.code === "overloaded") this.house.shed()
       if (failure instanceof Refusal && failure.code !== "model_unavailable" && failure.code !== "overloaded") {
-        if (accepted.length > 0) faults.push(`refused as ${failure.code} what was accepted before`)
+        // An answer that was on its way before the other try was accepted says what was true then.
+        if (known) faults.push(`refused as ${failure.code} what was accepted before`)
         refused.push(failure.code)
         return
       }
