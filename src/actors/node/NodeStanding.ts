@@ -10,6 +10,7 @@ import type { Severity } from "../../schemas/Incident.ts"
 import type { NodePresence } from "../../schemas/NodeProfile.ts"
 import type { PresenceChange } from "../../layers/LiveNodes.ts"
 import { waitOut } from "../../layers/Outage.ts"
+import { leaseAgain } from "./NodeLeases.ts"
 import { report, sendFrame, type NodeActorState } from "./NodeActorState.ts"
 import type { NodeMessage, NodeSession } from "./NodeMessages.ts"
 
@@ -62,7 +63,9 @@ const refresh = (state: NodeActorState, change: Omit<PresenceChange, "seenAt">) 
     const known = yield* outageIsTransient(
       house.live.refresh(nodeId, session.id, seen, lastFrameAt + settings.presenceMs)
     )
-    if (known === false) yield* announce(state)
+    if (known !== false) return
+    yield* announce(state)
+    yield* leaseAgain(state)
   })
 
 export const onHeartbeat = (state: NodeActorState, frame: Extract<AgentFrame, { _tag: "Heartbeat" }>) =>
