@@ -15,6 +15,14 @@ const rooms = {
     "^src/actors/node/NodeMessages\\.ts$"
   ],
   "^src/actors/(dispatch|node|sweep)/": ["^src/(schemas|policies|kernel)/", doors, "^src/actors/($1/|[^/]+\\.ts$)"],
+  // The upkeep of quality reaches the gate and the nodes where everybody else does.
+  "^src/actors/quality/": [
+    "^src/(schemas|policies|kernel)/",
+    doors,
+    "^src/actors/(quality/|[^/]+\\.ts$)",
+    "^src/actors/job/Admission\\.ts$",
+    "^src/actors/node/NodeSupervisor\\.ts$"
+  ],
   "^src/http/": [
     "^src/schemas/",
     doors,

@@ -22,6 +22,7 @@ import * as SettingsWatch from "./actors/SettingsWatch.ts"
 import { Mail } from "./actors/Mail.ts"
 import { NodeSupervisor } from "./actors/node/NodeSupervisor.ts"
 import * as Probes from "./actors/Probes.ts"
+import * as ReachLayer from "./actors/quality/ReachLayer.ts"
 import { Root } from "./actors/Root.ts"
 import { SweepSupervisor } from "./actors/sweep/SweepSupervisor.ts"
 import { Restarts } from "./http/Restarts.ts"
@@ -68,6 +69,7 @@ const kernel = Root.layer.pipe(Layer.provideMerge(Layer.mergeAll(Registry.layer,
 /** Everything that acts, without the listeners. */
 export const actors = Mail.open.pipe(
   Layer.provideMerge(Layer.mergeAll(SweepSupervisor.layer, JobMail.layer, SettingsWatch.layer)),
+  Layer.provideMerge(ReachLayer.layer),
   Layer.provideMerge(Layer.mergeAll(Admission.layer, JobReading.layer)),
   Layer.provideMerge(Layer.mergeAll(ModelGate.layer, OverloadGate.layer)),
   Layer.provideMerge(intake),

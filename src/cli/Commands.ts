@@ -9,6 +9,7 @@ import { keyCommands } from "./commands/Keys.ts"
 import { laneCommands } from "./commands/Lanes.ts"
 import { namespaceCommands } from "./commands/Namespaces.ts"
 import { nodeCommands } from "./commands/Nodes.ts"
+import { qualityCommands } from "./commands/Quality.ts"
 import { settingCommands } from "./commands/SettingCommands.ts"
 import { sweeperCommands } from "./commands/Sweepers.ts"
 import { webhookCommands } from "./commands/Webhooks.ts"
@@ -25,5 +26,6 @@ export const COMMANDS: ReadonlyArray<Command> = [
   ...actorCommands,
   ...laneCommands,
   ...webhookCommands,
+  ...qualityCommands,
   ...settingCommands
 ]

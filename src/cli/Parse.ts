@@ -82,7 +82,7 @@ const noCommand = (commands: ReadonlyArray<Command>, [first = "", second]: Reado
   const group = commands.flatMap(({ path: [word, next] }) => (word === first && next !== undefined ? [next] : []))
   if (group.length > 0) {
     const fault = second === undefined ? `${first} needs one more word` : `there is no ${first} ${second}`
-    return `${fault}; there are ${first} ${group.join(", ")}`
+    return `${fault}; there are ${first} ${[...new Set(group)].join(", ")}`
   }
   const known = [...new Set(commands.map(({ path }) => path[0])), "daemon", "node"]
   return `there is no command ${first}; there are ${known.join(", ")}`

@@ -7,6 +7,7 @@ import * as OpenApi from "effect/http-api/OpenApi"
 import { SegmentManifest } from "../schemas/Archive.ts"
 import { Incident } from "../schemas/Incident.ts"
 import { ApiKey, Namespace } from "../schemas/Namespace.ts"
+import { EvaluationSet, EvaluationSetLine, Standing, Trial } from "../schemas/Quality.ts"
 import { SettingsVersion } from "../schemas/RuntimeSettings.ts"
 import { Notice, Webhook, WebhookStanding } from "../schemas/Webhook.ts"
 import { RestartOrder } from "./routes/control/Actors.ts"
@@ -14,6 +15,7 @@ import { HoldOrder } from "./routes/control/Jobs.ts"
 import { CreateKeyOrder } from "./routes/control/Keys.ts"
 import { AmendOrder, CreateNamespaceOrder, GrantOrder } from "./routes/control/Namespaces.ts"
 import { RestrictOrder } from "./routes/control/Nodes.ts"
+import { AddSetOrder } from "./routes/control/Quality.ts"
 import { SettingsOrder } from "./routes/control/Settings.ts"
 import { CreateWebhookOrder } from "./routes/control/Webhooks.ts"
 
@@ -203,6 +205,35 @@ class WebhooksGroup extends HttpApiGroup.make("webhooks").add(
   }).annotate(says, "What was sent or is to be sent to it")
 ) {}
 
+class QualityGroup extends HttpApiGroup.make("quality").add(
+  get("listEvaluationSets", "/control/quality/sets", { success: many(EvaluationSetLine) }).annotate(
+    says,
+    "The newest version of each set, without its prompts"
+  ),
+  get("getEvaluationSet", "/control/quality/sets/:id", {
+    params: id,
+    query: { version: optional },
+    success: Schema.Struct({ set: EvaluationSet, versions: Schema.Array(EvaluationSetLine) })
+  }),
+  post("addEvaluationSet", "/control/quality/sets", {
+    payload: order(AddSetOrder),
+    success: Schema.Struct({ set: EvaluationSetLine, added: Schema.Boolean })
+  }).annotate(says, "A new version; the same content again makes none"),
+  get("listScores", "/control/quality/scores", {
+    query: { node: optional, model: optional, limit: optional },
+    success: many(Standing)
+  }).annotate(says, "How nodes stand with their models"),
+  get("listTrials", "/control/quality/trials", {
+    query: { kind: optional, state: optional, node: optional, model: optional, set: optional, limit: optional },
+    success: many(Trial)
+  }).annotate(says, "What nodes were asked that was known, and what they answered"),
+  get("listNodeJobs", "/control/nodes/:id/jobs", {
+    params: id,
+    query: { limit: optional },
+    success: Objects
+  }).annotate(says, "A node's jobs as its owner may see them")
+) {}
+
 class Rules extends HttpApiGroup.make("settings").add(
   get("getSettings", "/control/settings", { success: SettingsVersion }),
   post("changeSettings", "/control/settings", { payload: order(SettingsOrder), success: SettingsVersion }),
@@ -227,6 +258,7 @@ export const ControlGroups = [
   Upkeep,
   Oversight,
   WebhooksGroup,
+  QualityGroup,
   Rules,
   Health
 ] as const

@@ -31,6 +31,7 @@ import { daemonRoutes } from "./routes/control/Daemons.ts"
 import { oversightRoutes } from "./routes/control/Oversight.ts"
 import { settingsRoutes } from "./routes/control/Settings.ts"
 import { upkeepRoutes } from "./routes/control/Upkeep.ts"
+import { qualityRoutes } from "./routes/control/Quality.ts"
 import { webhookRoutes } from "./routes/control/Webhooks.ts"
 import { inferenceRoutes } from "./routes/Inference.ts"
 import { jobEvents } from "./routes/JobEvents.ts"
@@ -79,6 +80,7 @@ const makeControlRoutes = Effect.gen(function* () {
     ...daemonRoutes,
     ...settingsRoutes,
     ...webhookRoutes,
+    ...qualityRoutes,
     ...healthRoutes,
     ...(yield* makeDocumentRoutes(ControlApi))
   }

@@ -30,6 +30,9 @@ export const slotsRecovered = counter(
 export const messagesUnreadable = counter("resultity_messages_unreadable_total", "Messages that are no envelopes")
 export const subscribersCut = counter("resultity_subscribers_cut_total", "Readers cut off because they fell behind")
 export const notices = counter("resultity_notices_total", "Attempts to deliver a notice to a webhook, by outcome")
+export const trials = counter("resultity_trials_total", "Trials of nodes that ended, by kind and outcome")
+export const answerFaults = counter("resultity_answer_faults_total", "Checks of answers that did not hold, by check")
+export const quarantines = counter("resultity_quarantines_total", "Quarantines of nodes by rule, by change")
 export const nodesConnected = Metric.gauge("resultity_nodes_connected", {
   description: "Sessions of nodes in this daemon"
 })

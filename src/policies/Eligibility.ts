@@ -6,7 +6,7 @@
  */
 import type { NodeId } from "../schemas/Ids.ts"
 import { GLOBAL, type Job } from "../schemas/Job.ts"
-import type { Exclusion, Gpu, NodePresence, ServedModel } from "../schemas/NodeProfile.ts"
+import type { Exclusion, Gpu, NodePresence, RestrictionKind, ServedModel } from "../schemas/NodeProfile.ts"
 
 export type JobNeeds = Pick<Job, "environment" | "endpoint" | "model" | "constraints">
 
@@ -25,20 +25,30 @@ export interface EligibilityContext {
 /** Null: the node is eligible. */
 export const exclusionOf = (needs: JobNeeds, node: NodePresence, context: EligibilityContext): Exclusion | null =>
   placeExclusion(needs, node) ??
-  conditionExclusion(node, context) ??
+  conditionExclusion(needs, node, context) ??
   abilityExclusion(needs, node) ??
   attemptExclusion(needs, node, context)
 
 const placeExclusion = (needs: JobNeeds, node: NodePresence): Exclusion | null => {
   if (node.environment !== needs.environment) return "environment"
-  return isInPool(node, needs.constraints.subcloud ?? GLOBAL) ? null : "subcloud"
+  if (!isInPool(node, needs.constraints.subcloud ?? GLOBAL)) return "subcloud"
+  const { node: only } = needs.constraints
+  return only === undefined || only === node.nodeId ? null : "other_node"
 }
+
+/** A job that is for this very node may show whether it is better by now; everybody else's are kept away from it. */
+export const isHeldBack = (restrictions: ReadonlyArray<RestrictionKind>, isForIt: boolean): boolean =>
+  restrictions.some((kind) => !(isForIt && kind === "quarantined"))
 
 const isInPool = (node: NodePresence, pool: string): boolean =>
   pool === GLOBAL ? !node.isolated : node.subclouds.includes(pool)
 
-const conditionExclusion = (node: NodePresence, { now, presenceMs }: EligibilityContext): Exclusion | null => {
-  if (node.restrictions.length > 0) return "restricted"
+const conditionExclusion = (
+  { constraints }: JobNeeds,
+  node: NodePresence,
+  { now, presenceMs }: EligibilityContext
+): Exclusion | null => {
+  if (isHeldBack(node.restrictions, constraints.node === node.nodeId)) return "restricted"
   if (now - node.lastSeenAt > presenceMs) return "offline"
   if (node.lifecycle !== "active") return "not_active"
   return node.healthy ? null : "unhealthy"

@@ -135,6 +135,7 @@ const subcloudSentences = ({ job }: ExplainedRow): ReadonlyArray<string> =>
 const MANY: Readonly<Record<Exclusion, string>> = {
   environment: "in another environment",
   subcloud: "outside of its pool",
+  other_node: "not the one it is for",
   restricted: "paused",
   offline: "offline",
   not_active: "not active yet",

@@ -4,7 +4,7 @@
  */
 import * as Schema from "effect/Schema"
 import { Credits } from "./Credits.ts"
-import { JobId, KeyId, NamespaceId } from "./Ids.ts"
+import { JobId, KeyId, NamespaceId, NodeId } from "./Ids.ts"
 
 export const Environment = Schema.Literals(["testnet", "mainnet"])
 export type Environment = typeof Environment.Type
@@ -29,7 +29,9 @@ export const Constraints = Schema.Struct({
   subcloud: Schema.optionalKey(Schema.String.check(Schema.isMaxLength(64))),
   region: Schema.optionalKey(Schema.String.check(Schema.isMaxLength(64))),
   gpu: Schema.optionalKey(Schema.String.check(Schema.isMaxLength(64))),
-  vramMinMiB: Schema.optionalKey(Schema.Natural)
+  vramMinMiB: Schema.optionalKey(Schema.Natural),
+  /** This node and no other. Only the network asks for it: no field of the API leads here, and only administrators are shown it. */
+  node: Schema.optionalKey(NodeId)
 })
 export type Constraints = typeof Constraints.Type
 

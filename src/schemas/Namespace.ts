@@ -13,7 +13,9 @@ export const NamespaceRules = Schema.Struct({
   /** Days a finished job stays in the live records. */
   retentionDays: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 180 })),
   /** Whether prompt and answer are kept after the result window. */
-  persistPayloads: Schema.Boolean
+  persistPayloads: Schema.Boolean,
+  /** Whether some of its jobs may be repeated on another node to compare the answers. Absent, as in older rows: no. */
+  replicate: Schema.optionalKey(Schema.Boolean)
 })
 export type NamespaceRules = typeof NamespaceRules.Type
 
@@ -33,6 +35,18 @@ export const Namespace = Schema.Struct({
   createdAt: Schema.Int
 })
 export type Namespace = typeof Namespace.Type
+
+/**
+ * The namespace in whose name the network asks its own nodes, one an environment. It is made on first use, pays like every other, has no key that anybody
+ * could hold, and no customer ever sees it.
+ */
+export const systemNamespaceId = (environment: Environment): NamespaceId => NamespaceId.make(`ns_system_${environment}`)
+export const systemKeyId = (environment: Environment): KeyId => KeyId.make(`key_system_${environment}`)
+/** Of its name, which nobody else may take. */
+export const SYSTEM_NAME = "network trials"
+
+export const isSystemNamespace = (id: NamespaceId): boolean =>
+  Environment.literals.some((environment) => systemNamespaceId(environment) === id)
 
 /** Whose request it is, as found by its key. */
 export interface Caller {

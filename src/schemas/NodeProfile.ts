@@ -110,6 +110,7 @@ export interface NodePresence {
 export const Exclusion = Schema.Literals([
   "environment",
   "subcloud",
+  "other_node",
   "restricted",
   "offline",
   "not_active",

@@ -2,10 +2,14 @@
  * The rules that an operator may change while daemons run: prices, limits, patience. Each change is a new
  * version with who and why; its digest is what nodes report as the configuration they work under.
  */
+import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { CreditsFromString } from "./Credits.ts"
 
 const Ms = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 86_400_000 }))
+
+/** Of a rule that is younger than the versions that may be stored already. */
+const startingAt = (initial: number) => Schema.withDecodingDefaultKey<Schema.Finite>(Effect.succeed(initial))
 
 export const Price = Schema.Struct({
   perPromptToken: CreditsFromString,
@@ -49,7 +53,19 @@ export const RuntimeSettings = Schema.Struct({
   /** Jobs that may wait for the broker before admission answers 503. */
   outboxMax: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 10_000_000 })),
   /** Jobs that may wait in one lane before admission answers 503. */
-  laneMax: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 10_000_000 }))
+  laneMax: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 10_000_000 })),
+  /** Trials an hour, on average, of each node with each model that an evaluation set is for; 0: none. */
+  blindPerHour: Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 3600 })).pipe(startingAt(0)),
+  /** Of repeatable trials, and of repeatable jobs of namespaces that allow it, how many are done by another node as well. */
+  replicaShare: Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1 })).pipe(startingAt(0)),
+  /** A node that is certainly worse than this with a model is quarantined; 0: never. */
+  quarantineBelow: Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1 })).pipe(startingAt(0.5)),
+  /** Samples without which no node is quarantined. */
+  quarantineSamples: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 10_000 })).pipe(startingAt(20)),
+  /** Re-tests in a row that lift a quarantine. */
+  retestPasses: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 100 })).pipe(startingAt(5)),
+  /** Re-tests an hour, on average, of each model of a quarantined node. */
+  retestPerHour: Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 3600 })).pipe(startingAt(60))
 })
 export type RuntimeSettings = typeof RuntimeSettings.Type
 
@@ -77,7 +93,13 @@ export const initialSettings: typeof RuntimeSettings.Encoded = {
   cooldownMaxMs: 3_600_000,
   idempotencyMs: 86_400_000,
   outboxMax: 100_000,
-  laneMax: 100_000
+  laneMax: 100_000,
+  blindPerHour: 0,
+  replicaShare: 0,
+  quarantineBelow: 0.5,
+  quarantineSamples: 20,
+  retestPasses: 5,
+  retestPerHour: 60
 }
 
 /** One published version of the settings. */

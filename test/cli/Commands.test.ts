@@ -4,6 +4,7 @@ import { Effect } from "effect"
 import { COMMANDS } from "../../src/cli/Commands.ts"
 import { callAt, fake } from "./FakeControl.ts"
 import * as Sample from "./samples.ts"
+import { qualityCases } from "./qualityCases.ts"
 import { webhookCases } from "./webhookCases.ts"
 
 const { NODE, NS, KEY, JOB, SEGMENT, AT } = Sample
@@ -21,6 +22,7 @@ interface Case {
 
 const CASES: ReadonlyArray<Case> = [
   ...webhookCases,
+  ...qualityCases,
   {
     argv: ["jobs", "list", "--status", "completed", "--node", NODE.toUpperCase().replace("0X", "0x"), "--limit", "5"],
     asks: `GET /control/jobs?status=completed&node=${NODE}&limit=5`,

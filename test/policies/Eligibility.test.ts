@@ -31,6 +31,7 @@ interface Broken {
 const BROKEN: Record<Exclusion, Broken> = {
   environment: { node: { environment: "mainnet" } },
   subcloud: { node: { isolated: true } },
+  other_node: { needs: { constraints: { node: nodeId(9) } } },
   restricted: { node: { restrictions: ["paused"] } },
   offline: { node: { lastSeenAt: -28_001 } },
   not_active: { node: { lifecycle: "testing" } },
@@ -88,6 +89,15 @@ describe("Eligibility", () => {
       assert.strictEqual(exclusionOf(needs(), presence({ lifecycle }), context()), "not_active")
     })
   }
+
+  it("a quarantined node takes what is for it alone, so that it can show that it is better", () => {
+    const quarantined = presence({ nodeId: nodeId(3), restrictions: ["quarantined"] })
+    const forIt = needs({ constraints: { node: nodeId(3) } })
+    assert.isNull(exclusionOf(forIt, quarantined, context()))
+    assert.strictEqual(exclusionOf(needs(), quarantined, context()), "restricted")
+    const frozen = presence({ nodeId: nodeId(3), restrictions: ["quarantined", "frozen"] })
+    assert.strictEqual(exclusionOf(forIt, frozen, context()), "restricted")
+  })
 
   it("a job of a subcloud never falls back to the global pool", () => {
     const lab = needs({ constraints: { subcloud: "lab" } })
@@ -149,10 +159,17 @@ const worlds = {
     subcloud: oneOf(undefined, undefined, "lab", GLOBAL),
     region: mostly(undefined, "eu", "us"),
     gpu: mostly(undefined, "4090", "H100"),
-    vramMinMiB: mostly(undefined, 0, 16_000, 80_000)
+    vramMinMiB: mostly(undefined, 0, 16_000, 80_000),
+    node: mostly(undefined, nodeId(1), nodeId(9))
   }),
   node: Arbitrary.all({
-    restrictions: mostly<ReadonlyArray<RestrictionKind>>([], ["shadow_banned"], ["paused", "frozen"]),
+    restrictions: mostly<ReadonlyArray<RestrictionKind>>(
+      [],
+      ["shadow_banned"],
+      ["paused", "frozen"],
+      ["quarantined"],
+      ["quarantined", "paused"]
+    ),
     lifecycle: mostly<NodeLifecycle>("active", "draining", "registering"),
     healthy: mostly(true, false),
     isolated: mostly(false, true),
@@ -206,7 +223,7 @@ describe("Eligibility, for any job and node", () => {
 
 /** Written apart from the policy: each requirement alone, without an order. */
 const satisfactions = (job: JobNeeds, node: NodePresence, given: EligibilityContext): Record<Exclusion, boolean> => {
-  const { subcloud, region, gpu, vramMinMiB } = job.constraints
+  const { subcloud, region, gpu, vramMinMiB, node: only } = job.constraints
   const model = node.models.find((one) => one.name === job.model)
   const fits = node.gpus.filter(
     (one) => gpu === undefined || one.name.toLowerCase().split(" ").includes(gpu.toLowerCase())
@@ -215,7 +232,10 @@ const satisfactions = (job: JobNeeds, node: NodePresence, given: EligibilityCont
     environment: job.environment === node.environment,
     subcloud:
       subcloud === undefined || subcloud === GLOBAL ? !node.isolated : node.subclouds.some((one) => one === subcloud),
-    restricted: node.restrictions.length === 0,
+    other_node: (only ?? node.nodeId) === node.nodeId,
+    restricted:
+      node.restrictions.length === 0 ||
+      (only === node.nodeId && node.restrictions.every((kind) => kind === "quarantined")),
     offline: given.now <= node.lastSeenAt + given.presenceMs,
     not_active: node.lifecycle === "active",
     unhealthy: node.healthy,

@@ -56,8 +56,7 @@ export const choose = (
     const { token, expiresAt } = lease
     let judged: Judged | undefined
     for (const sampleMax of SAMPLES) {
-      const query = { environment: job.environment, model: job.model, sampleMax, except: NOBODY, now }
-      const candidates = yield* house.leases.candidates(query)
+      const candidates = yield* candidatesFor(house, wanting, sampleMax, now)
       judged = yield* judge(house, wanting, candidates, now)
       for (const { nodeId, daemonId } of judged.ranked) {
         lease.trying(nodeId)
@@ -75,6 +74,16 @@ export const choose = (
     }
     return { _tag: "None", decision } as const
   })
+
+/** Of a job that is for one node there is one to look at, whatever else is there. */
+const candidatesFor = ({ leases, live }: DispatchHouse, { job }: Wanting, sampleMax: number, now: number) => {
+  const { environment, model, constraints } = job
+  if (constraints.node === undefined) return leases.candidates({ environment, model, sampleMax, except: NOBODY, now })
+  return Effect.map(live.get(constraints.node, now), (node): Candidates => {
+    const nodes = node === null ? [] : [node]
+    return { nodes, free: nodes.length, serving: nodes.length }
+  })
+}
 
 /** What a node of another daemon is worth beside one of ours: the job has to go there, which costs it some milliseconds. */
 const REMOTE_SHARE = 0.8

@@ -117,7 +117,7 @@ const makeHouse = Effect.gen(function* () {
 const admit = Effect.fnUntraced(function* (house: House, caller: Caller, request: JobRequest) {
   const version = yield* house.settings.current
   const model = version.settings.aliases[request.model] ?? request.model
-  const served = yield* Effect.result(house.models.check(caller.namespace.environment, model, request.endpoint))
+  const served = yield* Effect.result(checkServed(house, caller, request, model))
   if (served._tag === "Failure") {
     return yield* repeatOr(house, caller, request, yield* makeJob(version, caller, request, model), served.failure)
   }
@@ -137,6 +137,10 @@ const admit = Effect.fnUntraced(function* (house: House, caller: Caller, request
   }
   return admitted
 })
+
+/** A job for one node does not hang on what others serve. */
+const checkServed = ({ models }: House, { namespace }: Caller, { constraints, endpoint }: JobRequest, model: string) =>
+  constraints.node === undefined ? models.check(namespace.environment, model, endpoint) : Effect.void
 
 /** Nobody serves the model any more, but a key may repeat what was accepted while somebody did. A namespace with room for no job admits nothing. */
 const repeatOr = Effect.fnUntraced(function* (

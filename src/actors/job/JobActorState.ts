@@ -22,6 +22,7 @@ import type { Traces } from "../../layers/Traces.ts"
 import type { Delivery } from "../../layers/Transport.ts"
 import type { JobCommand, JobMachine } from "../../policies/JobMachine.ts"
 import type { OutputCount } from "../../policies/OutputTokens.ts"
+import type { AnswerTally } from "./AnswerTally.ts"
 import type { FreshJobs } from "./FreshJobs.ts"
 import type { Hold } from "./HeldDeliveries.ts"
 import type { JobFeed, JobFeeds } from "./JobFeed.ts"
@@ -48,6 +49,7 @@ export interface JobHouse {
   readonly fresh: FreshJobs["Service"]
   readonly relay: JobRelay["Service"]
   readonly mail: Mail["Service"]
+  readonly tally: AnswerTally["Service"]
 }
 
 /** A slot that another daemon leased for the job, here. */

@@ -215,6 +215,7 @@ const assign = (state: JobActorState, command: Extract<JobCommand, { _tag: "Assi
         epoch: machine.epoch,
         lease,
         model: job.model,
+        isForIt: job.constraints.node === nodeId,
         endpoint: job.endpoint,
         body: bodyOf(state),
         firstSeq,

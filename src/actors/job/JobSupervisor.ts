@@ -20,6 +20,7 @@ import { Traces } from "../../layers/Traces.ts"
 import { jobAddress } from "../../schemas/Address.ts"
 import type { JobId, LeaseToken, NamespaceId, NodeId } from "../../schemas/Ids.ts"
 import { isOutage, Root } from "../Root.ts"
+import { AnswerTally } from "./AnswerTally.ts"
 import { FreshJobs } from "./FreshJobs.ts"
 import { HeldDeliveries, type Hold } from "./HeldDeliveries.ts"
 import { behavior } from "./JobActor.ts"
@@ -105,12 +106,13 @@ export class JobSupervisor extends Context.Service<
       const drain = Effect.andThen(tellAll({ _tag: "Drain", onlyIdle: false }), jobs.drain("5 seconds"))
       return JobSupervisor.of({ start, size, handBackIdle: tellAll({ _tag: "Drain", onlyIdle: true }), drain })
     })
-  )
+  ).pipe(Layer.provide(AnswerTally.layer))
 }
 
 const makeHouse: Effect.Effect<
   JobHouse,
   never,
+  | AnswerTally
   | DaemonConfig
   | JobStore
   | JobRecords
@@ -140,7 +142,8 @@ const makeHouse: Effect.Effect<
     publisher: yield* Publisher,
     fresh: yield* FreshJobs,
     relay: yield* JobRelay,
-    mail: yield* Mail
+    mail: yield* Mail,
+    tally: yield* AnswerTally
   }
 })
 

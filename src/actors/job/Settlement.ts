@@ -17,6 +17,8 @@ import { zero, type Credits } from "../../schemas/Credits.ts"
 import { freshEnvelope, type Envelope } from "../../schemas/Envelope.ts"
 import type { Usage } from "../../schemas/Job.ts"
 import type { SystemMetrics } from "../../schemas/JobRecord.ts"
+import { isSystemNamespace } from "../../schemas/Namespace.ts"
+import { textByChoice } from "../../schemas/TokenEvent.ts"
 import type { JobActorState } from "./JobActorState.ts"
 import { logEntry } from "./JobNotes.ts"
 import { outputOf } from "../ClosingRecord.ts"
@@ -112,7 +114,7 @@ const closing = (state: JobActorState, ending: Ending, now: number): RecordPatch
 const evaluationOf = (failures: JobActorState["failures"]) => ({
   failure: failures.length > 0,
   failures,
-  lowConfidence: null,
+  lowConfidence: null as boolean | null,
   moderation: []
 })
 
@@ -180,6 +182,7 @@ export const settle = (state: JobActorState, ending: Ending, claimed: boolean): 
       house.publisher.offer({ target: { _tag: "Topic", topic: "job" }, envelope })
       yield* Metric.update(Metric.withAttributes(Metrics.jobsFinished, { state: ending.state }), 1)
       yield* Metric.update(Metrics.totalMs, at - job.acceptedAt)
+      yield* tally(state, ending, at)
       yield* recordSpan({
         name: "job",
         traceparent: job.traceparent,
@@ -197,6 +200,26 @@ export const settle = (state: JobActorState, ending: Ending, claimed: boolean): 
     return guarded
   })
   return self.fork(settled, (exit) => ({ _tag: "SettleAnswered", exit }))
+}
+
+/** Answers of one node alone; those of trials are judged by what was expected. */
+const tally = (state: JobActorState, ending: Ending, at: number): Effect.Effect<void> => {
+  const { house, job, feed, machine, record, attempt } = state
+  const { nodeId } = machine
+  const isWhole = ending.state === "completed" && attempt.firstSeq === 1 && attempt.firstTokenAt !== null
+  if (!isWhole || nodeId === null || job.endpoint === "embeddings" || isSystemNamespace(job.namespaceId))
+    return Effect.void
+  return house.tally.note({
+    nodeId,
+    model: job.model,
+    request: record.input.request,
+    texts: () => textByChoice(feed.events).map(({ text }) => text),
+    stopped: () => feed.events.every(({ finish }) => finish === undefined || finish === "stop"),
+    outputTokens: usageOf(state, ending).outputTokens,
+    outputTokensMax: job.outputTokensMax,
+    ms: at - (attempt.firstTokenAt ?? at),
+    lowConfidence: evaluationOf(state.failures).lowConfidence
+  })
 }
 
 const finishedEnvelope = ({ job, machine }: JobActorState, ending: Ending): Effect.Effect<Envelope> =>

@@ -5,6 +5,7 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { waitOut } from "../../layers/Outage.ts"
+import { isHeldBack } from "../../policies/Eligibility.ts"
 import { isTerminal, type JobRow } from "../../schemas/JobState.ts"
 import type { AgentFrame } from "../../schemas/AgentFrame.ts"
 import type { JobId, NodeId } from "../../schemas/Ids.ts"
@@ -17,7 +18,7 @@ type Frame<Tag extends AgentFrame["_tag"]> = Extract<AgentFrame, { _tag: Tag }>
 type Told<Tag extends NodeMessage["_tag"]> = Extract<NodeMessage, { _tag: Tag }>
 type AttemptFrame = Frame<"Accept" | "Reject" | "Pieces" | "Result" | "Fail">
 
-export const assign = (state: NodeActorState, { model: _model, ...assignment }: Assignment) =>
+export const assign = (state: NodeActorState, { model: _model, isForIt, ...assignment }: Assignment) =>
   Effect.sync(() => {
     const { nodeId, session, lifecycle, row } = state
     const { jobId, attempt, epoch, firstSeq } = assignment
@@ -26,7 +27,7 @@ export const assign = (state: NodeActorState, { model: _model, ...assignment }: 
     if (lifecycle !== "active") return reject(lifecycle)
     // What it still runs from before fills slots that nobody here has counted yet.
     if (!state.saidHolding) return reject("busy")
-    if (state.restrictions.length > 0) return reject("restricted")
+    if (isHeldBack(state.restrictions, isForIt)) return reject("restricted")
     if (slotsUsed(state) >= row.profile.slots) return reject("busy")
     if (!sendFrame(state, { _tag: "Assign", ...assignment })) return reject("unreachable")
     state.attempts.set(jobId, { attempt, epoch, firstSeq, done: false })

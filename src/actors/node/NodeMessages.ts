@@ -30,6 +30,8 @@ export interface Assignment {
   readonly epoch: number
   readonly lease: LeaseToken
   readonly model: string
+  /** The job is for this node and no other; the agent is not told. */
+  readonly isForIt: boolean
   readonly endpoint: Endpoint
   readonly body: Schema.JsonObject
   readonly firstSeq: number

@@ -7,16 +7,23 @@ import type * as Scope from "effect/Scope"
 import type { ActorRef } from "../../kernel/ActorRef.ts"
 import { Registry } from "../../kernel/Registry.ts"
 import { Archive } from "../../layers/Archive.ts"
+import { Audit } from "../../layers/Audit.ts"
 import { DaemonConfig } from "../../layers/DaemonConfig.ts"
 import { Daemons } from "../../layers/Daemons.ts"
+import { EvaluationSets } from "../../layers/EvaluationSets.ts"
 import { Incidents } from "../../layers/Incidents.ts"
 import { JobRecords } from "../../layers/JobRecords.ts"
+import { JobSearch } from "../../layers/JobSearch.ts"
 import { JobStore, JobSurvey } from "../../layers/JobStore.ts"
+import { LiveNodes } from "../../layers/LiveNodes.ts"
 import { Namespaces } from "../../layers/Namespaces.ts"
+import { NodeRegistry } from "../../layers/NodeRegistry.ts"
 import { Notices } from "../../layers/Notices.ts"
 import { Outbox } from "../../layers/Outbox.ts"
 import { Outage } from "../../layers/Outage.ts"
+import { Quality } from "../../layers/Quality.ts"
 import { RecordRetention } from "../../layers/RecordRetention.ts"
+import { Settings } from "../../layers/Settings.ts"
 import { SweeperStates, type SweeperState } from "../../layers/SweeperStates.ts"
 import { Traces } from "../../layers/Traces.ts"
 import { Transport } from "../../layers/Transport.ts"
@@ -27,15 +34,19 @@ import type { DaemonId } from "../../schemas/Ids.ts"
 import { refuse, type Refusal } from "../../schemas/Refusal.ts"
 import { Heart } from "../Heart.ts"
 import { Mail } from "../Mail.ts"
+import { QualityReach } from "../QualityReach.ts"
 import { isOutage, Root } from "../Root.ts"
+import * as BlindSweeper from "./BlindSweeper.ts"
 import * as ExpirySweeper from "./ExpirySweeper.ts"
 import * as NoticeLanes from "./NoticeLanes.ts"
 import * as OutboxRelaySweeper from "./OutboxRelaySweeper.ts"
 import * as OwnerReaper from "./OwnerReaper.ts"
+import * as QualitySweeper from "./QualitySweeper.ts"
 import * as RecordRepairSweeper from "./RecordRepairSweeper.ts"
 import * as RetentionSweeper from "./RetentionSweeper.ts"
 import { spec, type Options, type SweepHouse, type SweeperMessage } from "./Sweeper.ts"
 import type { SweepReport } from "./SweepReport.ts"
+import type { TrialHouse } from "./TrialHouse.ts"
 import * as WebhookSweeper from "./WebhookSweeper.ts"
 
 export interface SweeperStatus extends SweeperState {
@@ -87,18 +98,26 @@ const makeSweepers: Effect.Effect<
   ReadonlyArray<Options>,
   never,
   | Archive
+  | Audit
   | DaemonConfig
   | Daemons
+  | EvaluationSets
   | Heart
   | Incidents
   | JobRecords
+  | JobSearch
   | JobStore
   | JobSurvey
+  | LiveNodes
   | Namespaces
+  | NodeRegistry
   | Notices
   | Outbox
+  | Quality
+  | QualityReach
   | RecordRetention
   | Scope.Scope
+  | Settings
   | Traces
   | Transport
   | Webhooks
@@ -117,14 +136,34 @@ const makeSweepers: Effect.Effect<
     archive: yield* Archive,
     incidents: yield* Incidents
   }
+  const trials = yield* trialHouse
   return [
     OutboxRelaySweeper.make(outbox, transport),
     ExpirySweeper.make({ store, survey, records }),
     OwnerReaper.make({ daemonId, isSteady, daemons: yield* Daemons, survey, outbox, transport }),
     RetentionSweeper.make(retention),
     RecordRepairSweeper.make({ records, store, traces: yield* Traces }),
-    WebhookSweeper.make(yield* webhookHouse)
+    WebhookSweeper.make(yield* webhookHouse),
+    BlindSweeper.make(trials),
+    QualitySweeper.make(trials)
   ]
+})
+
+const trialHouse = Effect.gen(function* () {
+  return {
+    audit: yield* Audit,
+    sets: yield* EvaluationSets,
+    incidents: yield* Incidents,
+    records: yield* JobRecords,
+    search: yield* JobSearch,
+    store: yield* JobStore,
+    live: yield* LiveNodes,
+    namespaces: yield* Namespaces,
+    nodes: yield* NodeRegistry,
+    quality: yield* Quality,
+    settings: yield* Settings,
+    reach: yield* QualityReach
+  } satisfies TrialHouse
 })
 
 const webhookHouse = Effect.gen(function* () {

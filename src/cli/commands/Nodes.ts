@@ -93,10 +93,54 @@ const list: Command = {
   run: gets(() => at("nodes"), showNodes)
 }
 
+const DoneJob = Schema.Struct({
+  jobId: Schema.String,
+  endpoint: Schema.String,
+  model: Schema.String,
+  state: Schema.String,
+  errorCode: Schema.NullOr(Schema.String),
+  createdAt: Schema.Finite,
+  promptTokens: Schema.Finite,
+  outputTokens: Schema.Finite,
+  cost: Schema.NullOr(Schema.String),
+  totalMs: Schema.NullOr(Schema.Finite)
+})
+
+const JOB_COLUMNS: ReadonlyArray<Column<typeof DoneJob.Type>> = [
+  { title: "JOB", of: ({ jobId }) => jobId },
+  { title: "CREATED", of: ({ createdAt }) => instant(createdAt) },
+  { title: "STATE", of: ({ state, errorCode }) => (errorCode === null ? state : `${state} (${errorCode})`) },
+  { title: "KIND", of: ({ endpoint }) => endpoint },
+  { title: "MODEL", of: ({ model }) => model, max: 32 },
+  { title: "TOKENS", of: ({ promptTokens, outputTokens }) => `${promptTokens}+${outputTokens}`, right: true },
+  { title: "COST", of: ({ cost }) => cost, right: true },
+  { title: "MS", of: ({ totalMs }) => totalMs, right: true }
+]
+
+const jobs: Command = {
+  path: ["nodes", "jobs"],
+  args: [NODE],
+  flags: [{ name: "limit", value: "N", help: "so many; 100" }],
+  summary: "its jobs as its owner may see them, newest first",
+  notes: "Neither who asked nor what: nothing here tells a customer's job from one of the network.",
+  examples: ["resultity nodes jobs 0x52908400098527886e0f7030069857d2e4169ee7 --limit 20"],
+  run: gets(
+    (input) => at("nodes", argument(input, 0).toLowerCase(), "jobs"),
+    show(Schema.Struct({ data: Schema.Array(DoneJob) }), ({ data }) =>
+      data.length === 0 ? "No jobs.\n" : table(JOB_COLUMNS, data)
+    ),
+    ({ flags }) => {
+      const limit = flags.get("limit")
+      return limit === undefined ? {} : { limit }
+    }
+  )
+}
+
 const restricting = { flags: [REASON, UNTIL] }
 
 export const nodeCommands: ReadonlyArray<Command> = [
   list,
+  jobs,
   change(
     "pause",
     "no new work; what it runs goes on",

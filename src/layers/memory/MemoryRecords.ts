@@ -1,5 +1,5 @@
 /**
- * The one plain state behind the seven record contracts in memory: what MongoDB and cold storage hold in a cluster, as Maps.
+ * The one plain state behind the record contracts in memory: what MongoDB and cold storage hold in a cluster, as Maps.
  *
  * `layer` makes a fresh one. A test that lets a daemon die and another come after it makes the state with `make` and provides it to both
  * (`Layer.succeed(MemoryRecords, state)`); that is all that "durable" means here.
@@ -10,6 +10,7 @@ import type { SegmentId } from "../../schemas/Archive.ts"
 import type { IncidentId, JobId, NamespaceId } from "../../schemas/Ids.ts"
 import type { Incident } from "../../schemas/Incident.ts"
 import type { JobRecord, LogEntry } from "../../schemas/JobRecord.ts"
+import type { EvaluationSet, EvaluationSetId, Evidence, Standing, Trial, TrialId } from "../../schemas/Quality.ts"
 import type { TokenEvent } from "../../schemas/TokenEvent.ts"
 import type { Scope } from "../JobRecords.ts"
 
@@ -39,6 +40,12 @@ export interface State {
   logs: Array<StoredLog>
   logsSeen: number
   readonly incidents: Map<IncidentId, Incident>
+  /** By id, every version in order. */
+  readonly sets: Map<EvaluationSetId, ReadonlyArray<EvaluationSet>>
+  readonly trials: Map<TrialId, Trial>
+  readonly evidence: Map<string, Evidence>
+  /** By node and model. */
+  readonly standings: Map<string, Standing>
   pruned: number
   readonly blobs: Map<string, Uint8Array>
   /** Names of blobs whose `put` fails, as a full disk would make it. */
@@ -53,6 +60,10 @@ export const make = (): State => ({
   logs: [],
   logsSeen: 0,
   incidents: new Map(),
+  sets: new Map(),
+  trials: new Map(),
+  evidence: new Map(),
+  standings: new Map(),
   pruned: 0,
   blobs: new Map(),
   refusesPut: () => false

@@ -1,13 +1,15 @@
 /**
- * The seven record contracts in memory over one state. `layer` brings a fresh state with it; `over` shares a state that a test keeps while
+ * The record contracts in memory over one state. `layer` brings a fresh state with it; `over` shares a state that a test keeps while
  * daemons come and go.
  */
 import * as Layer from "effect/Layer"
 import * as MemoryArchive from "./MemoryArchive.ts"
+import * as MemoryEvaluationSets from "./MemoryEvaluationSets.ts"
 import * as MemoryIncidents from "./MemoryIncidents.ts"
 import * as MemoryJobRecords from "./MemoryJobRecords.ts"
 import * as MemoryJobSearch from "./MemoryJobSearch.ts"
 import * as MemoryLogs from "./MemoryLogs.ts"
+import * as MemoryQuality from "./MemoryQuality.ts"
 import * as MemoryRecordRetention from "./MemoryRecordRetention.ts"
 import * as MemoryRecords from "./MemoryRecords.ts"
 import * as MemoryTraces from "./MemoryTraces.ts"
@@ -19,6 +21,8 @@ const contracts = Layer.mergeAll(
   MemoryJobSearch.layer,
   MemoryRecordRetention.layer,
   MemoryIncidents.layer,
+  MemoryEvaluationSets.layer,
+  MemoryQuality.layer,
   MemoryArchive.layer
 )
 

@@ -109,6 +109,31 @@ export interface IncidentDocument {
   readonly body: string
 }
 
+/** What is known of the quality of nodes: one collection for its four kinds, told apart by `family` and the beginning of the id. */
+export interface QualityDocument {
+  readonly _id: string
+  readonly family: "set" | "trial" | "evidence" | "standing"
+  /** When it was planned, seen or stored; of a standing 0. */
+  readonly at: number
+  readonly nodeId: string | null
+  readonly model: string | null
+  readonly setId: string | null
+  /** Of trials: kind and state, and whether it has no end yet. */
+  readonly kind: string | null
+  readonly state: string | null
+  readonly open: boolean
+  /** Of evidence. */
+  readonly source: string | null
+  /** Of a set: its version. Of a standing: what was counted, and what its score is made of. */
+  readonly rev: number
+  readonly scoredRev: number
+  /** Of a standing: counted and not scored. */
+  readonly pending: boolean
+  /** Of a set: without its prompts. */
+  readonly line: string | null
+  readonly body: string | null
+}
+
 /** How many documents a segment took with it. */
 export interface PrunedDocument {
   readonly _id: string
@@ -121,6 +146,7 @@ export interface Collections {
   readonly traces: Collection<TraceSegment>
   readonly logs: Collection<LogDocument>
   readonly incidents: Collection<IncidentDocument>
+  readonly quality: Collection<QualityDocument>
   readonly pruned: Collection<PrunedDocument>
 }
 
@@ -133,5 +159,6 @@ export const collectionsOf = (db: Db): Collections => ({
   traces: db.collection("traces"),
   logs: db.collection("logs"),
   incidents: db.collection("incidents"),
+  quality: db.collection("quality"),
   pruned: db.collection("pruned")
 })

@@ -66,15 +66,25 @@ export const INDEXES: Readonly<Record<Exclude<keyof Collections, "pruned">, Read
     index("by_namespace_kind", { namespaceId: 1, kind: 1, ...latest }),
     index("by_namespace_type", { namespaceId: 1, type: 1, ...latest }),
     index("by_namespace_subject", { namespaceId: 1, subject: 1, ...latest })
+  ],
+  quality: [
+    index("by_time", { family: 1, ...latest }),
+    index("by_node", { family: 1, nodeId: 1, model: 1, source: 1, ...latest }),
+    index("by_node_time", { family: 1, nodeId: 1, ...latest }),
+    index("by_set", { family: 1, setId: 1, ...latest }),
+    index("by_version", { family: 1, setId: 1, rev: -1 }),
+    index("open", inOrder, { open: true }),
+    index("pending", { nodeId: 1, model: 1 }, { pending: true })
   ]
 }
 
 export const makeIndexes = async (db: Db): Promise<void> => {
-  const { jobs, heads, traces, logs, incidents } = collectionsOf(db)
+  const { jobs, heads, traces, logs, incidents, quality } = collectionsOf(db)
   await jobs.createIndexes([...INDEXES.jobs])
   await heads.createIndexes([...INDEXES.heads])
   await traces.createIndexes([...INDEXES.traces])
   await logs.createIndexes([...INDEXES.logs])
   await incidents.createIndexes([...INDEXES.incidents])
+  await quality.createIndexes([...INDEXES.quality])
   await db.collection(`${FILES_BUCKET}.files`).createIndexes([index("of_job", { "metadata.jobId": 1 })])
 }

@@ -1,10 +1,12 @@
 /** Every contract of the records on one MongoDB database. */
 import * as Layer from "effect/Layer"
 import * as MongoClient from "./MongoClient.ts"
+import * as EvaluationSets from "./MongoEvaluationSets.ts"
 import * as Incidents from "./MongoIncidents.ts"
 import * as JobRecords from "./MongoJobRecords.ts"
 import * as JobSearch from "./MongoJobSearch.ts"
 import * as Logs from "./MongoLogs.ts"
+import * as Quality from "./MongoQuality.ts"
 import * as RecordRetention from "./MongoRecordRetention.ts"
 import * as Traces from "./MongoTraces.ts"
 
@@ -16,7 +18,9 @@ export const contracts = Layer.mergeAll(
   Logs.layer,
   JobSearch.layer,
   RecordRetention.layer,
-  Incidents.layer
+  Incidents.layer,
+  EvaluationSets.layer,
+  Quality.layer
 )
 
 export const layer = (options: MongoClient.MongoOptions) => contracts.pipe(Layer.provide(MongoClient.layer(options)))

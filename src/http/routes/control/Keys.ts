@@ -5,7 +5,7 @@ import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import { ApiKeys, digestOf, newSecret, SHOWN } from "../../../layers/ApiKeys.ts"
 import { freshKeyId, KeyId, NamespaceId } from "../../../schemas/Ids.ts"
-import { ApiKey } from "../../../schemas/Namespace.ts"
+import { ApiKey, isSystemNamespace } from "../../../schemas/Namespace.ts"
 import { refuse } from "../../../schemas/Refusal.ts"
 import type { Call } from "../../Call.ts"
 import { badField } from "../../Decode.ts"
@@ -38,6 +38,11 @@ const create = open(
   Effect.fnUntraced(function* (call: Call) {
     const order = yield* readCreate(call)
     const { namespaceId, label = "", ratePerSecond = RATE_DEFAULT, expiresAt = null } = order.body
+    if (isSystemNamespace(namespaceId)) {
+      return yield* refuse("forbidden", "This namespace is the network's own: it has no keys.", {
+        param: "namespaceId"
+      })
+    }
     if (expiresAt !== null && expiresAt <= order.at) return yield* badField("expiresAt", "must lie in the future")
     const secret = Redacted.value(yield* newSecret)
     const id = yield* freshKeyId

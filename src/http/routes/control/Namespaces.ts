@@ -6,7 +6,7 @@ import { JobSurvey } from "../../../layers/JobStore.ts"
 import { Namespaces } from "../../../layers/Namespaces.ts"
 import { fromDecimal, zero } from "../../../schemas/Credits.ts"
 import { freshNamespaceId, NamespaceId } from "../../../schemas/Ids.ts"
-import { Namespace, NamespaceRules, defaultRules } from "../../../schemas/Namespace.ts"
+import { Namespace, NamespaceRules, defaultRules, SYSTEM_NAME } from "../../../schemas/Namespace.ts"
 import { refuse } from "../../../schemas/Refusal.ts"
 import type { Call } from "../../Call.ts"
 import { badField } from "../../Decode.ts"
@@ -48,6 +48,7 @@ const create = open(
   Effect.fnUntraced(function* (call: Call) {
     const order = yield* readCreate(call)
     const { name, environment, rules } = order.body
+    if (name === SYSTEM_NAME) return yield* badField("name", "is the network's own: take another one")
     const id = yield* freshNamespaceId
     const namespace = yield* (yield* Namespaces).create({
       id,
