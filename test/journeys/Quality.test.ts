@@ -11,13 +11,13 @@ import { allActive } from "../support/Nodes.ts"
 import { ROOT, run, temporaryFolder } from "../support/Process.ts"
 import { until } from "../support/Until.ts"
 
-const blocks = [...readFileSync(join(ROOT, "docs/operations/quality.md"), "utf8").matchAll(/```sh\n([^]*?)```/g)].map(
-  ([, text = ""]) => text
-)
+const page = readFileSync(join(ROOT, "docs/operations/quality.md"), "utf8")
+const blocks = [...page.matchAll(/```sh\n([^]*?)```/g)].map(([, text = ""]) => text)
 
 const aClone = (): string => {
   const folder = temporaryFolder()
-  for (const name of ["node_modules", "package.json", "bin", "src"]) symlinkSync(join(ROOT, name), join(folder, name))
+  for (const name of ["node_modules", "package.json", "bin", "src", "docs"])
+    symlinkSync(join(ROOT, name), join(folder, name))
   return folder
 }
 
@@ -27,6 +27,11 @@ const trialsOf = async (daemon: Daemon, query = "") =>
 const ended = async (daemon: Daemon) => (await trialsOf(daemon)).filter(({ endedAt }) => endedAt !== null)
 
 describe("the page about quality", () => {
+  it("shows the set that is there", () => {
+    const [, shown] = /```json\n([^]*?)```/.exec(page) ?? []
+    assert.strictEqual(shown, readFileSync(join(ROOT, "docs/operations/capitals.json"), "utf8"))
+  })
+
   it("shows commands that work as they are, and a node that is asked, judged and scored", async () => {
     const folder = aClone()
     const daemon = await startDaemon({ data: join(folder, "data"), nodes: ["instant"] })

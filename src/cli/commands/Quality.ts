@@ -91,7 +91,7 @@ const showOne: Command = {
   args: [{ name: "SET", help: "its id" }],
   flags: [{ name: "version", value: "N", help: "this one; the newest" }],
   summary: "a set with its prompts and what they expect, and its versions",
-  examples: ["resultity quality sets show arithmetic --version 1"],
+  examples: ["resultity quality sets show capitals --version 1"],
   run: gets((input) => at("quality", "sets", argument(input, 0)), showSet, chosen(["version"]))
 }
 
@@ -117,7 +117,7 @@ const add: Command = {
   args: [{ name: "FILE", help: "the set as JSON: id, endpoint, models, prompts" }],
   flags: [OPTIONAL_REASON],
   summary: "makes a new version of a set; what was judged by an older one stays judged by it",
-  examples: ["resultity quality sets add arithmetic.json --reason 'harder sums'"],
+  examples: ["resultity quality sets add docs/operations/capitals.json --reason 'a first set'"],
   run: Effect.fnUntraced(function* (input: Input) {
     const set = yield* fileOf(argument(input, 0))
     const answer = yield* (yield* Control).post(at("quality", "sets"), { ...set, reason: reasonOf(input) })
