@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto"
 import { Context, Effect, Exit, Layer, ManagedRuntime, Redacted, Scope } from "effect"
 import { type Db, MongoClient as Driver } from "mongodb"
 import { afterAll, describe, it } from "vitest"
+import { EvaluationSets } from "../../../src/layers/EvaluationSets.ts"
 import { Incidents } from "../../../src/layers/Incidents.ts"
 import { JobRecords } from "../../../src/layers/JobRecords.ts"
 import { JobSearch } from "../../../src/layers/JobSearch.ts"
@@ -10,6 +11,7 @@ import { Logs } from "../../../src/layers/Logs.ts"
 import type { Collections } from "../../../src/layers/mongodb/Collections.ts"
 import * as MongoClient from "../../../src/layers/mongodb/MongoClient.ts"
 import * as MongoRecords from "../../../src/layers/mongodb/MongoRecords.ts"
+import { Quality } from "../../../src/layers/Quality.ts"
 import { RecordRetention } from "../../../src/layers/RecordRetention.ts"
 import { Traces } from "../../../src/layers/Traces.ts"
 
@@ -48,9 +50,11 @@ const contractsIn = <R>(context: Context.Context<R | Contracts>) => ({
   logs: Context.get(context, Logs),
   search: Context.get(context, JobSearch),
   retention: Context.get(context, RecordRetention),
-  incidents: Context.get(context, Incidents)
+  incidents: Context.get(context, Incidents),
+  sets: Context.get(context, EvaluationSets),
+  quality: Context.get(context, Quality)
 })
-type Contracts = JobRecords | Traces | Logs | JobSearch | RecordRetention | Incidents
+type Contracts = JobRecords | Traces | Logs | JobSearch | RecordRetention | Incidents | EvaluationSets | Quality
 
 /** One client of its own; the end of the scope is its death. */
 export const aClient = (options: MongoRecords.MongoOptions) =>

@@ -11,6 +11,7 @@ import {
   operator,
   pieces
 } from "../../support/recordFactories.ts"
+import { aDraft, anEvidence, aTrial } from "../../support/qualityFactories.ts"
 import { TcpProxy } from "../../support/TcpProxy.ts"
 import { aClient, freshDatabase, MONGODB_URL, withMongo } from "./MongoRig.ts"
 
@@ -62,7 +63,14 @@ withMongo("a MongoDB that does not answer", () => {
           "RecordRetention.read": client.retention.read(freshSegment()),
           "RecordRetention.counts": client.retention.counts,
           "Incidents.raise": client.incidents.raise([anIncident()]),
-          "Incidents.list": client.incidents.list(operator, { limit: 1 })
+          "Incidents.list": client.incidents.list(operator, { limit: 1 }),
+          "EvaluationSets.list": client.sets.list,
+          "EvaluationSets.get": client.sets.add(aDraft()),
+          "Quality.put": client.quality.put(aTrial()),
+          "Quality.trials": client.quality.trials({ open: 1 }),
+          "Quality.count": client.quality.count([anEvidence()]),
+          "Quality.standings": client.quality.standings({ limit: 1 }),
+          "Quality.forget": client.quality.forget({ _tag: "Node", nodeId: aTrial().nodeId })
         }
         const told = yield* Effect.forEach(
           Object.values(calls) as ReadonlyArray<

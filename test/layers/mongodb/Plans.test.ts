@@ -12,7 +12,9 @@ import { MongoClient } from "../../../src/layers/mongodb/MongoClient.ts"
 import { find as findIncidents, findAfter } from "../../../src/layers/mongodb/MongoIncidents.ts"
 import { find as findJobs } from "../../../src/layers/mongodb/MongoJobSearch.ts"
 import { find as findLogs } from "../../../src/layers/mongodb/MongoLogs.ts"
+import { findEvidence, findStandings, findTrials } from "../../../src/layers/mongodb/MongoQuality.ts"
 import { freshJob, freshKey, freshNamespace, freshNode, only, operator } from "../../support/recordFactories.ts"
+import { freshSetId } from "../../support/qualityFactories.ts"
 import { freshDatabase, sharedClient, withMongo } from "./MongoRig.ts"
 
 /** Every value that stands under one of these names, however deep. */
@@ -70,12 +72,14 @@ withMongo("questions to MongoDB", () => {
   // A plan for nothing says nothing.
   beforeAll(() =>
     asked(async ({ db }) => {
-      const { jobs, logs, incidents } = collectionsOf(db)
+      const { jobs, logs, incidents, quality } = collectionsOf(db)
       const ids = Array.from({ length: 500 }, (_, index) => index)
       const of = (index: number) => ({ namespaceId: index % 2 === 0 ? namespaceId : "ns_other", createdAt: AT + index })
       const job = { state: "completed", completeness: "complete", held: false, finishedAt: AT, segmentId: null }
       await jobs.insertMany(ids.map((index) => ({ _id: `job_${index}`, ...of(index), ...job, nodeId: "n" })) as never)
       await logs.insertMany(ids.map((index) => ({ _id: `${index}`, ...of(index), at: index, type: "system" })) as never)
+      const about = (index: number) => ({ family: "trial", at: index, open: index % 9 === 0, pending: index % 7 === 0 })
+      await quality.insertMany(ids.map((index) => ({ _id: `${index}`, ...of(index), ...about(index) })) as never)
       await incidents.insertMany(ids.map((index) => ({ _id: `${index}`, ...of(index), at: index })) as never)
     })
   )
@@ -169,6 +173,30 @@ withMongo("questions to MongoDB", () => {
         assertServed(explained, `${prefix}${facet}`, true)
       }
     }
+  })
+
+  it("any question about quality is served in order", async () => {
+    const [nodeId, model] = [freshNode(), "a\u0000"]
+    for (const [index, query] of [
+      ["by_time", {}],
+      ["by_time", { kind: "blind", state: "failed" }],
+      ["by_node_time", { nodeId, setId: freshSetId() }],
+      ["by_set", { setId: freshSetId(), model }],
+      ["open", { open: 5 }]
+    ] as const) {
+      const explained = await asked(({ collections }) => findTrials(collections, { limit: 5, ...query }).explain())
+      assertServed(explained, index, true)
+    }
+    for (const [index, query] of [
+      ["by_node", {}],
+      ["by_node", { nodeId, model }],
+      ["pending", { pending: true }]
+    ] as const) {
+      const explained = await asked(({ collections }) => findStandings(collections, { limit: 5, ...query }).explain())
+      assertServed(explained, index, true)
+    }
+    const explained = await asked(({ collections }) => findEvidence(collections, nodeId, model, "trials", 5).explain())
+    assertServed(explained, "by_node", true)
   })
 
   it("making the indexes again changes none", async () => {
