@@ -2,6 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Effect } from "effect"
 import { NodeSupervisor } from "../../../src/actors/node/NodeSupervisor.ts"
+import { SweepSupervisor } from "../../../src/actors/sweep/SweepSupervisor.ts"
 import { Audit } from "../../../src/layers/Audit.ts"
 import { CreditLedger } from "../../../src/layers/CreditLedger.ts"
 import { JobRecords } from "../../../src/layers/JobRecords.ts"
@@ -185,6 +186,30 @@ describe("quality", () => {
       assert.isTrue(yield* isQuarantined(daemon, agent))
       assert.deepStrictEqual(yield* trialsOf(daemon, agent), [])
       assert.deepStrictEqual(agent.assigned, [])
+    })
+  )
+
+  it.effect("a node of another daemon than the one that leads is asked, held back and let in as well", () =>
+    Effect.gen(function* () {
+      const world = yield* World.make({ settings: { ...often, retestPasses: 2 } })
+      const leader = yield* world.daemon()
+      yield* world.pass(1_000)
+      const other = yield* world.daemon()
+      const agent = yield* world.agent(other, { orders: saying("I do not know") })
+      yield* addSet(leader)
+      yield* passing(world, "it is quarantined", isQuarantined(leader, agent))
+      yield* world.pass(1_000)
+      assert.deepStrictEqual(world.presence(agent)?.restrictions, ["quarantined"])
+      agent.orders = "answer"
+      yield* passing(
+        world,
+        "it is let in",
+        Effect.map(isQuarantined(leader, agent), (held) => !held)
+      )
+      yield* world.pass(1_000)
+      assert.deepStrictEqual(world.presence(agent)?.restrictions, [])
+      const sweepers = yield* Effect.orDie(leader.use(Effect.flatMap(SweepSupervisor, ({ list }) => list)))
+      assert.isTrue(sweepers.find(({ name }) => name === "blind")?.leads)
     })
   )
 
