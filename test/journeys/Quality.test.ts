@@ -1,13 +1,14 @@
 /**
  * The page about quality, followed by an administrator against a real daemon: its commands as they stand there, until the node has been asked, judged
- * and scored.
+ * and scored. And two daemons of a cluster, one of which judges a node that is connected to the other.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { readFileSync, symlinkSync } from "node:fs"
 import { delimiter, dirname, join } from "node:path"
 import type { Standing, Trial } from "../../src/schemas/Quality.ts"
+import { missingServers, startCluster, whySkipped } from "../support/Cluster.ts"
 import { type Daemon, look, order, startDaemon } from "../support/Daemon.ts"
-import { allActive } from "../support/Nodes.ts"
+import { activeNode, allActive, startNode } from "../support/Nodes.ts"
 import { ROOT, run, temporaryFolder } from "../support/Process.ts"
 import { until } from "../support/Until.ts"
 
@@ -71,4 +72,50 @@ describe("the page about quality", () => {
     assert.notMatch(JSON.stringify(jobs), /ns_|trial|capitals/)
     await daemon.kill("SIGTERM")
   }, 120_000)
+})
+
+interface NodeShown {
+  readonly node: { readonly restrictions: ReadonlyArray<{ readonly kind: string; readonly reason: string }> }
+}
+
+const isQuarantined = async (daemon: Daemon, nodeId: string) =>
+  (await look<NodeShown>(daemon, `/control/nodes/${nodeId}`)).node.restrictions.some(
+    ({ kind }) => kind === "quarantined"
+  )
+
+describe.skipIf(missingServers.length > 0)(`two daemons on the real servers${whySkipped}`, () => {
+  it("send a node away that answers wrong, and let it in when it passes, wherever it is connected", async () => {
+    const { daemons } = await startCluster({ daemons: 2 })
+    const [first, second] = daemons as readonly [Daemon, Daemon]
+    startNode(second.nodesUrl, { name: "asked" })
+    const { nodeId } = await activeNode(first, "asked")
+    const changes = {
+      blindPerHour: 3600,
+      retestPerHour: 3600,
+      quarantineSamples: 2,
+      quarantineBelow: 0.9,
+      retestPasses: 2
+    }
+    await order(first, "/control/settings", { changes })
+    const expecting = (max: number) => ({
+      id: "anything",
+      endpoint: "chat",
+      models: "*",
+      prompts: [{ id: "a", text: "Say something.", tokensMin: 8, expect: [{ kind: "length", min: 1, max }] }]
+    })
+    await order(first, "/control/quality/sets", expecting(1))
+    await until("the quarantine", () => isQuarantined(first, nodeId), 90_000)
+    const { data } = await look<{ readonly data: ReadonlyArray<{ readonly type: string }> }>(
+      second,
+      `/control/incidents?type=node_quarantined&subject=node/${nodeId}`
+    )
+    assert.strictEqual(data.length, 1)
+
+    // From here on any answer is right.
+    await order(second, "/control/quality/sets", expecting(100_000))
+    await until("its return", async () => !(await isQuarantined(second, nodeId)), 90_000)
+    const trials = await trialsOf(second, `?kind=retest&node=${nodeId}`)
+    assert.isAtLeast(trials.filter(({ state }) => state === "passed").length, 2)
+    assert.deepStrictEqual(await look(second, "/control/ledger/audit"), { ok: true, findings: [] })
+  }, 240_000)
 })
