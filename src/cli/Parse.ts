@@ -77,9 +77,17 @@ const split = (commands: ReadonlyArray<Command>, argv: ReadonlyArray<string>) =>
 export const commandOf = (commands: ReadonlyArray<Command>, words: ReadonlyArray<string>): Command | undefined =>
   commands.find(({ path }) => path.every((word, at) => words[at] === word))
 
-const noCommand = (commands: ReadonlyArray<Command>, [first = "", second]: ReadonlyArray<string>): string => {
+const noCommand = (commands: ReadonlyArray<Command>, [first = "", second, third]: ReadonlyArray<string>): string => {
   if (first === "daemon" || first === "node") return `${first} has to come first: resultity ${first} [options]`
   const group = commands.flatMap(({ path: [word, next] }) => (word === first && next !== undefined ? [next] : []))
+  const below = commands.flatMap(({ path: [word, next, last] }) =>
+    word === first && next === second && last !== undefined ? [last] : []
+  )
+  if (below.length > 0) {
+    const fault =
+      third === undefined ? `${first} ${second} needs one more word` : `there is no ${first} ${second} ${third}`
+    return `${fault}; there are ${first} ${second} ${below.join(", ")}`
+  }
   if (group.length > 0) {
     const fault = second === undefined ? `${first} needs one more word` : `there is no ${first} ${second}`
     return `${fault}; there are ${first} ${[...new Set(group)].join(", ")}`

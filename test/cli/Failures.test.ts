@@ -68,6 +68,9 @@ describe("a command that fails", () => {
   const USAGE: ReadonlyArray<readonly [argv: string, line: RegExp]> = [
     ["jobs", /^jobs needs one more word; there are jobs list, show, tail, cancel, explain$/],
     ["jobs lst", /^there is no jobs lst; there are jobs list/],
+    ["quality sets", /^quality sets needs one more word; there are quality sets list, show, add$/],
+    ["quality sets drop", /^there is no quality sets drop; there are quality sets list, show, add$/],
+    ["quality", /^quality needs one more word; there are quality sets, scores, trials$/],
     ["frobnicate", /^there is no command frobnicate; there are jobs, .*daemon, node$/],
     ["--json daemon", /^daemon has to come first/],
     ["jobs show", /^jobs show needs ID: the job \(see resultity jobs show --help\)$/],

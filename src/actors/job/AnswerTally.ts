@@ -1,6 +1,6 @@
 /**
  * Counts what can be seen of the answers of this daemon's jobs, by node and model, and stores the sums now and then. It holds figures and no text, never
- * slows a job, and loses some seconds of counting when the daemon dies: it is a sample, not a ledger.
+ * slows a job, and loses up to a minute of counting when the daemon dies: it is a sample, not a ledger.
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -33,7 +33,8 @@ export interface Answered extends Omit<SeenAnswer, "tokensPerSecond" | "usualTok
 const PACED_MS_MIN = 250
 /** Pairs of node and model that are counted between two stores, and whose pace is remembered. */
 const PAIRS_MAX = 10_000
-const EVERY = "10 seconds"
+/** Each store makes a score anew for each pair, so the fleet's size is what it costs. */
+const EVERY = "1 minute"
 
 interface Sum {
   readonly nodeId: NodeId

@@ -14,7 +14,7 @@ import type { Options } from "./Sweeper.ts"
 import { isOurQuarantine, JUDGE, type TrialHouse } from "./TrialHouse.ts"
 
 /** Newest pieces of evidence of each source that a score is made of. */
-const EVIDENCE_MAX = 500
+const EVIDENCE_MAX = 200
 /** Trials and evidence are kept so long. */
 const KEPT_MS = 90 * 86_400_000
 const AT_ONCE = 4
