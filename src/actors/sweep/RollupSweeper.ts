@@ -19,7 +19,7 @@ import type { Options } from "./Sweeper.ts"
  */
 export const SETTLED_MS = 5 * 60_000
 /** Entries of one transaction. */
-const PAGE = 500
+const PAGE = 250
 /** Hours of accounts that one batch closes; more follow in the next one. */
 const HOURS_MAX = 48
 

@@ -12,7 +12,7 @@ import { decodeJob } from "../JobText.ts"
 import { bookCredits, bookJobs, type EndedJob, foldJobs, type FoldedEntry, nothingYet } from "../RollupFold.ts"
 import type { Booked } from "../Rollups.ts"
 import { heldUntil, putRows, rowsOf, savePlaces, selectFrom, standingOf, type StoredPlace } from "./PgRollupRows.ts"
-import { limited, maybeText, text, texts, wholes } from "./PgValues.ts"
+import { limited, text, texts, wholes } from "./PgValues.ts"
 
 /** Namespaces that one call looks at, most of which have nothing new. */
 const LOOKED_AT_MAX = 10_000
@@ -20,15 +20,23 @@ const LOOKED_AT_MAX = 10_000
 const FURTHER = `SELECT namespace_id FROM credit_balance WHERE namespace_id >= $1 ORDER BY namespace_id
   OFFSET ${LOOKED_AT_MAX} LIMIT 1`
 
-export const PAGE = `SELECT payer.namespace_id, entry.seq, entry.kind, entry.amount, entry.at
+/** @param further where the namespaces that are looked at end, if they do */
+export const pageUntil = (further: "further" | "end"): string => {
+  const until = further === "further" ? (who: string) => `AND ${who}.namespace_id < $3` : () => ""
+  return `SELECT payer.namespace_id, entry.seq, entry.kind, entry.amount, entry.at
   FROM credit_balance AS payer
   LEFT JOIN rollup_place AS place ON place.namespace_id = payer.namespace_id
   CROSS JOIN LATERAL (
     SELECT seq, kind, amount, at FROM credit_entry
-    WHERE namespace_id = payer.namespace_id AND seq > coalesce(place.seq, 0) ORDER BY seq LIMIT $3
+    WHERE namespace_id = payer.namespace_id AND seq > coalesce(place.seq, 0) ORDER BY seq LIMIT $2
   ) AS entry
-  WHERE payer.namespace_id >= $1 AND ($2::text IS NULL OR payer.namespace_id < $2)
-  ORDER BY payer.namespace_id, entry.seq LIMIT $3`
+  WHERE payer.namespace_id >= $1 ${until("payer")}
+  ORDER BY payer.namespace_id, entry.seq LIMIT $2`
+}
+
+/** Row by row along the indexes: a plan is kept while its tables grow, and a join of whole tables is right only while they are small. */
+export const ALONG_INDEXES = `SELECT set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true),
+  set_config('enable_material', 'off', true)`
 
 interface StoredEntry {
   readonly namespace_id: NamespaceId
@@ -64,10 +72,14 @@ export const takeCredits = Effect.fnUntraced(function* (
   max: number,
   now: number
 ) {
+  yield* sql.unsafe(ALONG_INDEXES)
   const bounds = { closedUntil: yield* heldUntil(sql, "credits"), now }
   const [more] = yield* sql.unsafe<{ namespace_id: NamespaceId }>(FURTHER, [text(from ?? "")])
   const further = more?.namespace_id ?? null
-  const page = yield* sql.unsafe<StoredEntry>(PAGE, [text(from ?? ""), maybeText(further), limited(max)])
+  const first = [text(from ?? ""), limited(max)]
+  const page = yield* further === null
+    ? sql.unsafe<StoredEntry>(pageUntil("end"), first)
+    : sql.unsafe<StoredEntry>(pageUntil("further"), [...first, text(further)])
   const groups = groupedBy(page)
   const ids = texts([...groups.keys()])
   const places = yield* sql.unsafe<StoredPlace>("SELECT * FROM rollup_place WHERE namespace_id = ANY ($1)", [ids])
@@ -98,7 +110,10 @@ export const JOBS_PAGE = `SELECT place.namespace_id, entry.seq, entry.kind, entr
     SELECT seq, kind, amount, at, job_id FROM credit_entry
     WHERE namespace_id = place.namespace_id AND seq > place.jobs_seq AND seq <= place.seq ORDER BY seq LIMIT $2
   ) AS entry
-  LEFT JOIN LATERAL (SELECT * FROM job WHERE id = entry.job_id AND entry.kind = 'settle') AS job ON true
+  LEFT JOIN LATERAL (
+    SELECT id, facts, state, prompt_tokens, output_tokens, accepted_at FROM job
+    WHERE id = entry.job_id AND entry.kind = 'settle' LIMIT 1
+  ) AS job ON true
   LEFT JOIN LATERAL (
     SELECT period FROM rollup_credits WHERE namespace_id = place.namespace_id AND last_seq >= entry.seq AND entry.kind = 'settle'
     ORDER BY last_seq LIMIT 1
@@ -138,6 +153,7 @@ const endedJobOf = (stored: StoredEnd): EndedJob => {
 const KNOWN = `${selectFrom("jobs")} JOIN unnest($1::bigint[], $2::text[]) AS asked (period, key) USING (period, key)`
 
 export const takeJobs = Effect.fnUntraced(function* (sql: SqlClient, from: NamespaceId | null, max: number) {
+  yield* sql.unsafe(ALONG_INDEXES)
   yield* heldUntil(sql, "jobs")
   const page = yield* sql.unsafe<StoredEnd>(JOBS_PAGE, [text(from ?? ""), limited(max)])
   const fresh = bookJobs(page.filter(({ kind }) => kind === "settle").map(endedJobOf))

@@ -1,11 +1,13 @@
 /** The rollup sweeper in a whole world: hours close by themselves once they are over, and neither a dry run nor a death in the middle counts anything twice. */
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Effect } from "effect"
+import { TestClock } from "effect/testing"
 import * as RollupSweeper from "../../../src/actors/sweep/RollupSweeper.ts"
 import { SweepSupervisor } from "../../../src/actors/sweep/SweepSupervisor.ts"
 import { CreditLedger } from "../../../src/layers/CreditLedger.ts"
 import { Rollups } from "../../../src/layers/Rollups.ts"
 import { type CreditRollup, HOUR_MS, hourOf, type JobRollup } from "../../../src/schemas/Rollup.ts"
+import { defaultRules } from "../../../src/schemas/Namespace.ts"
 import { credits, fundedNamespace, MINUTE, unique } from "../../support/factories.ts"
 import { World, type WorldDaemon } from "../../support/World.ts"
 import { assertFolded, assertInvoiced, rowsOf } from "../../layers/contracts/RollupHistory.ts"
@@ -18,6 +20,13 @@ const sweep = (world: World, daemon: WorldDaemon, dryRun = false) =>
     return yield* Effect.flatten(fiber.pollUnsafe()!)
   })
 
+/** A world that begins shortly before the end of an hour. */
+const lateInTheHour = Effect.gen(function* () {
+  const world = yield* World.make()
+  yield* TestClock.setTime((yield* Clock.currentTimeMillis) + 55 * MINUTE)
+  return world
+})
+
 /** Some jobs that run to their ends. */
 const work = (world: World, daemon: WorldDaemon, jobs: number) =>
   Effect.gen(function* () {
@@ -29,15 +38,15 @@ const work = (world: World, daemon: WorldDaemon, jobs: number) =>
 describe("the rollup sweeper", () => {
   it.effect("S8: closes an hour by itself once it is over, and its sums are those of the jobs", () =>
     Effect.gen(function* () {
-      const world = yield* World.make()
+      const world = yield* lateInTheHour
       const daemon = yield* world.daemon()
       yield* world.agent(daemon)
       const id = yield* work(world, daemon, 3)
       const hour = hourOf(yield* Clock.currentTimeMillis)
       const closed = () => world.shared.state.rollups.closedUntil.accounts > hour
-      yield* world.pass(30 * MINUTE)
+      yield* world.pass(9 * MINUTE)
       assert.isFalse(closed())
-      yield* world.until("closed", closed, 40 * MINUTE)
+      yield* world.until("closed", closed, 3 * MINUTE)
       yield* daemon.use(
         Effect.gen(function* () {
           yield* assertFolded(id)
@@ -99,6 +108,25 @@ describe("the rollup sweeper", () => {
       daemon.faults.heal()
       yield* world.pass(2 * MINUTE)
       yield* daemon.use(assertFolded(namespace.id))
+    })
+  )
+
+  it.effect("S28: what jobs used and cost is invoiced the same after retention took their records", () =>
+    Effect.gen(function* () {
+      const world = yield* lateInTheHour
+      const daemon = yield* world.daemon()
+      yield* world.agent(daemon)
+      const caller = yield* world.caller(daemon, 1_000_000, { rules: { ...defaultRules, retentionDays: 0 } })
+      const id = caller.namespace.id
+      const hour = hourOf(yield* Clock.currentTimeMillis)
+      for (let n = 0; n < 3; n++) yield* world.untilOver((yield* world.submit(daemon, caller)).job.id)
+      yield* world.until("pruned", () => world.shared.records.records.size === 0, 3 * MINUTE)
+      assert.isAbove(world.shared.records.blobs.size, 0)
+      yield* world.until("closed", () => world.shared.state.rollups.closedUntil.jobs > hour, 12 * MINUTE)
+      const [charge] = (yield* daemon.use(assertInvoiced(id, hour, hour + HOUR_MS))).models
+      assert.deepInclude(charge, { jobs: 3, outputTokens: 36 })
+      const [row] = yield* daemon.use(rowsOf<JobRollup>("jobs", id))
+      assert.deepInclude(row, { jobs: 3, started: 3 })
     })
   )
 
