@@ -14,9 +14,10 @@ const during = (method: string) => ({ of: "RollupDays", method })
 
 export const layer: Layer.Layer<RollupDays, never, PgClient> = Layer.effect(
   RollupDays,
-  Effect.map(PgClient, ({ sql, query, transaction }) =>
+  Effect.map(PgClient, ({ sql, query, survey, transaction }) =>
     make({
-      held: (from, to) => transaction(during("held"), held(sql, from, to)),
+      held: (from, to) =>
+        Effect.map(survey<StoredCount>(during("held"), heldIn(from, to)), (days) => days.map(countedOf)),
       away: (from, to) =>
         Effect.map(query<StoredDay>(during("away"), AWAY, [whole(from), whole(to)]), (days) => days.map(awayOf)),
       drop: (day, max) => transaction(during("drop"), drop(sql, day, max)),
@@ -26,22 +27,24 @@ export const layer: Layer.Layer<RollupDays, never, PgClient> = Layer.effect(
   )
 )
 
-const HELD = DEFINITIONS.map(
-  (definition) => `SELECT period - period % ${DAY_MS} AS day, count(*) AS rows FROM ${TABLES[definition].name}
-    WHERE period >= $1 AND period < $2 GROUP BY 1`
-).join(" UNION ALL ")
+interface StoredCount {
+  readonly day: bigint
+  readonly rows: bigint
+}
 
-const held = (sql: SqlClient, from: number, to: number) =>
-  Effect.map(
-    sql.unsafe<{ day: bigint; rows: bigint }>(
-      `SELECT day, sum(rows)::bigint AS rows FROM (${HELD}) AS counted GROUP BY day ORDER BY day`,
-      [whole(from), whole(to)]
-    ),
-    (days) => days.map(({ day, rows }) => ({ day: Number(day), rows: Number(rows) }))
-  )
+const countedOf = ({ day, rows }: StoredCount) => ({ day: Number(day), rows: Number(rows) })
+
+/** Instants are written into the text: a survey takes its time and no parameters. */
+const heldIn = (from: number, to: number): string => {
+  const counts = DEFINITIONS.map(
+    (definition) => `SELECT period - period % ${DAY_MS} AS day, count(*) AS rows FROM ${TABLES[definition].name}
+      WHERE period >= ${Math.trunc(from)} AND period < ${Math.trunc(to)} GROUP BY 1`
+  ).join(" UNION ALL ")
+  return `SELECT day, sum(rows)::bigint AS rows FROM (${counts}) AS counted GROUP BY day ORDER BY day`
+}
 
 const countOf = (sql: SqlClient, day: number) =>
-  Effect.map(held(sql, day, day + DAY_MS), ([counted]) => counted?.rows ?? 0)
+  Effect.map(sql.unsafe<StoredCount>(heldIn(day, day + DAY_MS)), ([counted]) => Number(counted?.rows ?? 0))
 
 interface StoredDay {
   readonly day: bigint
