@@ -188,19 +188,34 @@ export const rollupsContract = (
       })
     )
 
-    it.effect("S36: taken by several at once, each entry counts once", () =>
+    it.effect("S36: taken by several at once while others write, each entry counts once and none is passed over", () =>
       Effect.gen(function* () {
         const at = freshStart()
         const ledger = yield* CreditLedger
-        const namespaces = yield* Effect.forEach([1, 2, 3], () => fundedNamespace(0))
-        for (const { id } of namespaces) {
-          for (let n = 0; n < 20; n++) yield* ledger.grant(aGrant(id, n, at + n))
-        }
-        const takers = Effect.all([rollUp(at + 1, 3), rollUp(at + 1, 4), rollUp(at + 1, 5)], { concurrency: 3 })
-        const more = Effect.forEach(namespaces, ({ id }) => ledger.grant(aGrant(id, 100, at + 30)), { concurrency: 3 })
-        yield* Effect.all([takers, more], { concurrency: 2 })
+        const store = yield* JobStore
+        const namespaces = yield* Effect.forEach([1, 2], () => fundedNamespace(0))
+        const [payer] = namespaces
+        for (const { id } of namespaces) yield* ledger.grant(aGrant(id, 1_000, at))
+        const aLife = Effect.fnUntraced(function* (n: number) {
+          yield* ledger.grant(aGrant(namespaces[n % 2]!.id, n, at + n))
+          const job = aJob({ namespaceId: payer!.id, reserved: credits(2), acceptedAt: at + n })
+          const { row } = yield* store.admit(anAdmission(job))
+          yield* store.finish(aFinish(row, { charge: credits(n % 3), at: at + n }))
+          return job.id
+        })
+        const writers = Effect.forEach(
+          Array.from({ length: 60 }, (_, n) => n),
+          aLife,
+          { concurrency: 12 }
+        )
+        const takers = Effect.forever(
+          Effect.all([rollUp(at + 1, 3), rollUp(at + 1, 5)], { concurrency: 2 }).pipe(Effect.andThen(Effect.yieldNow))
+        )
+        const jobs = yield* Effect.raceFirst(writers, takers)
         yield* rollUp(at + DAY_MS)
         for (const { id } of namespaces) yield* assertFolded(id)
+        yield* assertJobsFolded(payer!.id, jobs)
+        assert.deepInclude(yield* (yield* Rollups).waiting, { credits: 0, jobs: 0 })
       })
     )
 
