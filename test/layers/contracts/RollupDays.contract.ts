@@ -8,7 +8,7 @@ import { RollupDays } from "../../../src/layers/RollupDays.ts"
 import { dayName, Rollups } from "../../../src/layers/Rollups.ts"
 import { archiveDay, restoreDay } from "../../../src/layers/RollupTransfer.ts"
 import type { NamespaceId } from "../../../src/schemas/Ids.ts"
-import { DAY_MS, HOUR_MS } from "../../../src/schemas/Rollup.ts"
+import { type CreditRollup, DAY_MS, HOUR_MS } from "../../../src/schemas/Rollup.ts"
 import { aFinish, aJob, anAdmission, credits, fundedNamespace, MINUTE, unique } from "../../support/factories.ts"
 import { assertInvoiced, rollUp, rowsOf } from "./RollupHistory.ts"
 import type { RollupServices } from "./Rollups.contract.ts"
@@ -24,7 +24,9 @@ const house = Effect.gen(function* () {
 
 const everything = Effect.all([rowsOf("credits", null), rowsOf("jobs", null), rowsOf("accounts", null)])
 
-/** On each day a grant and a job that ends in a later hour; the last day is not over. */
+const codeOf = (failure: { readonly _tag: string; readonly code?: string }) => failure.code ?? failure._tag
+
+/** On each day a grant and a job that ends in a later hour; no hour is closed after the last day. */
 const threeDays = Effect.gen(function* () {
   const rollups = yield* Rollups
   const store = yield* JobStore
@@ -35,13 +37,14 @@ const threeDays = Effect.gen(function* () {
     const job = aJob({ namespaceId, reserved: credits(100), acceptedAt: day + HOUR_MS })
     const { row } = yield* store.admit(anAdmission(job))
     yield* store.finish(aFinish(row, { charge: credits(30), at: day + 3 * HOUR_MS }))
+    yield* rollUp(day + DAY_MS)
+    yield* rollups.close("accounts", day + DAY_MS, 1_000)
+    if (day > MONDAY) continue
+    // Closed to its end and no further: the accounts of the next hour would miss those before it.
+    assert.strictEqual(codeOf(yield* Effect.flip(archiveDay(yield* house, day, day + DAY_MS))), "conflict")
   }
-  yield* rollUp(days[2]! + 12 * HOUR_MS)
-  yield* rollups.close("accounts", days[2]! + 12 * HOUR_MS, 1_000)
   return namespaceId
 })
-
-const codeOf = (failure: { readonly _tag: string; readonly code?: string }) => failure.code ?? failure._tag
 
 export const rollupDaysContract = (backEnd: string, layer: Layer.Layer<DaysServices, unknown>) =>
   it.layer(layer)(`RollupDays on ${backEnd}`, (it) => {
@@ -98,6 +101,14 @@ export const rollupDaysContract = (backEnd: string, layer: Layer.Layer<DaysServi
         )
         assert.strictEqual(yield* home.days.drop(away, 10), 1)
         yield* home.days.put(days[0]!, rows.slice(2, 4))
+        yield* restoreDay(home, days[0]!)
+        assert.deepStrictEqual(yield* everything, before)
+
+        yield* archiveDay(home, days[0]!, at)
+        const [first] = rows as ReadonlyArray<CreditRollup>
+        yield* home.days.put(days[0]!, [{ ...first!, granted: 7n }])
+        assert.strictEqual(codeOf(yield* Effect.flip(restoreDay(home, days[0]!))), "conflict", "another row is there")
+        yield* archiveDay(home, days[0]!, at)
         yield* restoreDay(home, days[0]!)
         assert.deepStrictEqual(yield* everything, before)
 
