@@ -42,7 +42,7 @@ export const inspect = (segment: Loaded): Effect.Effect<void, Faulty> =>
   )
 
 const faultIn = async (segment: Loaded, signal: AbortSignal): Promise<Fault | null> => {
-  if (segment.manifest.dataClass === "jobs") return faultInJobs(segment, signal)
+  if (segment.manifest.dataClass !== "rollups") return faultInJobs(segment, signal)
   const found = await faultInRollups(segment, signal)
   if (found === null) return null
   return "why" in found ? broken(found.why) : faultOfAll(segment.manifest, found)

@@ -1,12 +1,14 @@
-/** What a namespace has and what it used. */
+/** What a namespace has and what it used. As CSV, no cell begins in a way that a spreadsheet would run. */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Csv from "effect/encoding/Csv"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Stream from "effect/Stream"
 import { CreditLedger } from "../../layers/CreditLedger.ts"
 import { JobSearch, type UsageRow } from "../../layers/JobSearch.ts"
 import { toDecimal } from "../../schemas/Credits.ts"
 import type { BalanceView, UsageView } from "../../schemas/openai/JobView.ts"
 import { header, json, type KeyedCall, scopeOf } from "../Call.ts"
-import { csvResponse } from "../CsvText.ts"
 import { readOneOf, readQuery, readRange } from "../Query.ts"
 import { keyed } from "../Route.ts"
 
@@ -37,11 +39,10 @@ const usage = keyed(
     const data = rows.map(lineOf)
     const csv = asked === undefined ? (header(call, "accept") ?? "").startsWith("text/csv") : asked === "csv"
     if (!csv) return json({ object: "usage", group_by: groupBy, ...range, data } satisfies UsageView)
-    return yield* csvResponse(
-      `usage-by-${groupBy}.csv`,
-      COLUMNS,
-      data.map((line) => COLUMNS.map((column) => line[column]))
-    )
+    return HttpServerResponse.text(yield* csvOf(data), {
+      contentType: "text/csv; charset=utf-8",
+      headers: { "content-disposition": `attachment; filename="usage-by-${groupBy}.csv"` }
+    })
   })
 )
 
@@ -66,5 +67,21 @@ const COLUMNS = [
   "total_ms_p50",
   "total_ms_p95"
 ] as const
+
+const csvOf = (lines: UsageView["data"]): Effect.Effect<string> =>
+  Stream.fromIterable([COLUMNS, ...lines.map((line) => COLUMNS.map((column) => cellOf(line[column])))]).pipe(
+    Stream.pipeThroughChannel(Csv.encodeString({ newline: "\r\n" })),
+    Stream.runFold(
+      () => "",
+      (text, line) => text + line
+    ),
+    Effect.orDie
+  )
+
+/** A leading quote keeps spreadsheets from taking a name for a formula. */
+const cellOf = (value: string | number | null): string => {
+  const text = value === null ? "" : String(value)
+  return typeof value === "string" && /^[=+\-@\t\r]/.test(text) ? `'${text}` : text
+}
 
 export const usageRoutes = { retrieveBalance: balance, retrieveUsage: usage }
