@@ -7,8 +7,10 @@ import { daemonCommands } from "./commands/Daemons.ts"
 import { jobCommands } from "./commands/Jobs.ts"
 import { keyCommands } from "./commands/Keys.ts"
 import { laneCommands } from "./commands/Lanes.ts"
+import { ledgerCommands } from "./commands/LedgerCommands.ts"
 import { namespaceCommands } from "./commands/Namespaces.ts"
 import { nodeCommands } from "./commands/Nodes.ts"
+import { rollupCommands } from "./commands/Rollups.ts"
 import { settingCommands } from "./commands/SettingCommands.ts"
 import { sweeperCommands } from "./commands/Sweepers.ts"
 import { webhookCommands } from "./commands/Webhooks.ts"
@@ -19,6 +21,8 @@ export const COMMANDS: ReadonlyArray<Command> = [
   ...namespaceCommands,
   ...keyCommands,
   ...creditCommands,
+  ...ledgerCommands,
+  ...rollupCommands,
   ...sweeperCommands,
   ...archiveCommands,
   ...daemonCommands,

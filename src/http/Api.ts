@@ -15,6 +15,7 @@ import { EmbeddingsRequest } from "../schemas/openai/EmbeddingsRequest.ts"
 import { JobSubmission } from "../schemas/openai/JobSubmission.ts"
 import {
   BalanceView,
+  InvoiceView,
   JobExplanation,
   JobList,
   JobTrace,
@@ -92,7 +93,11 @@ export class Account extends HttpApiGroup.make("account").add(
   get("retrieveUsage", "/v1/usage", {
     query: { from: optional, to: optional, group_by: optional, format: optional },
     success: [UsageView, Schema.String.pipe(HttpApiSchema.asText({ contentType: "text/csv" }))]
-  }).annotate(says, "What was used, by model, key or day; as JSON or CSV")
+  }).annotate(says, "What was used, by model, key or day; as JSON or CSV"),
+  get("retrieveInvoice", "/v1/invoice", {
+    query: { from: optional, to: optional, format: optional },
+    success: [InvoiceView, Schema.String.pipe(HttpApiSchema.asText({ contentType: "text/csv" }))]
+  }).annotate(says, "What was granted, charged and is left, from the ledger; as JSON or CSV")
 ) {}
 
 export class Open extends HttpApiGroup.make("open").add(

@@ -7,6 +7,7 @@ import * as OpenApi from "effect/http-api/OpenApi"
 import { SegmentManifest } from "../schemas/Archive.ts"
 import { Incident } from "../schemas/Incident.ts"
 import { ApiKey, Namespace } from "../schemas/Namespace.ts"
+import { RollupDefinition } from "../schemas/Rollup.ts"
 import { SettingsVersion } from "../schemas/RuntimeSettings.ts"
 import { Notice, Webhook, WebhookStanding } from "../schemas/Webhook.ts"
 import { RestartOrder } from "./routes/control/Actors.ts"
@@ -14,6 +15,7 @@ import { HoldOrder } from "./routes/control/Jobs.ts"
 import { CreateKeyOrder } from "./routes/control/Keys.ts"
 import { AmendOrder, CreateNamespaceOrder, GrantOrder } from "./routes/control/Namespaces.ts"
 import { RestrictOrder } from "./routes/control/Nodes.ts"
+import { ArchiveRollupsOrder } from "./routes/control/Rollups.ts"
 import { SettingsOrder } from "./routes/control/Settings.ts"
 import { CreateWebhookOrder } from "./routes/control/Webhooks.ts"
 
@@ -132,11 +134,40 @@ class Namespaces extends HttpApiGroup.make("namespaces").add(
     params: id,
     success: Schema.Struct({ namespaceId: Schema.String, balance: Balance })
   }),
-  get("listEntries", "/control/namespaces/:id/entries", { params: id, query: page, success: Schema.JsonObject }),
+  get("listEntries", "/control/namespaces/:id/entries", {
+    params: id,
+    query: page,
+    success: Schema.JsonObject
+  }).annotate(says, "The rows that made a balance, in order")
+) {}
+
+class Ledger extends HttpApiGroup.make("ledger").add(
   get("auditLedger", "/control/ledger/audit", { success: Schema.JsonObject }).annotate(
     says,
     "Whether every balance is the sum of its entries"
-  )
+  ),
+  get("getInvoice", "/control/namespaces/:id/invoice", {
+    params: id,
+    query: { from: optional, to: optional, format: optional },
+    success: [Schema.JsonObject, Schema.String.pipe(HttpApiSchema.asText({ contentType: "text/csv" }))]
+  }).annotate(says, "What a namespace has to pay for, compared with the ledger"),
+  get("listRollups", "/control/rollups", {
+    query: { from: optional, to: optional },
+    success: Schema.JsonObject
+  }).annotate(says, "How far the rollups are, and which days are here or archived"),
+  get("listRollupRows", "/control/rollups/:definition/rows", {
+    params: { definition: RollupDefinition },
+    query: { from: optional, to: optional, namespace: optional, limit: optional, cursor: optional },
+    success: Schema.JsonObject
+  }).annotate(says, "Rows of credits, jobs or accounts by hour"),
+  post("archiveRollups", "/control/rollups/archive", {
+    payload: order(ArchiveRollupsOrder),
+    success: Schema.JsonObject
+  }).annotate(says, "Closed days out of the store, into the archive"),
+  post("restoreRollups", "/control/rollups/:day/restore", {
+    params: { day: Schema.String },
+    ...ByReason
+  }).annotate(says, "A day back from the archive")
 ) {}
 
 class Keys extends HttpApiGroup.make("keys").add(
@@ -223,6 +254,7 @@ export const ControlGroups = [
   Nodes,
   Jobs,
   Namespaces,
+  Ledger,
   Keys,
   Upkeep,
   Oversight,

@@ -25,14 +25,17 @@ import { actorRoutes } from "./routes/control/Actors.ts"
 import { healthRoutes } from "./routes/control/Health.ts"
 import { controlJobRoutes } from "./routes/control/Jobs.ts"
 import { keyRoutes } from "./routes/control/Keys.ts"
+import { ledgerRoutes } from "./routes/control/Ledger.ts"
 import { namespaceRoutes } from "./routes/control/Namespaces.ts"
 import { nodeRoutes } from "./routes/control/Nodes.ts"
 import { daemonRoutes } from "./routes/control/Daemons.ts"
 import { oversightRoutes } from "./routes/control/Oversight.ts"
+import { rollupRoutes } from "./routes/control/Rollups.ts"
 import { settingsRoutes } from "./routes/control/Settings.ts"
 import { upkeepRoutes } from "./routes/control/Upkeep.ts"
 import { webhookRoutes } from "./routes/control/Webhooks.ts"
 import { inferenceRoutes } from "./routes/Inference.ts"
+import { invoiceRoutes } from "./routes/Invoice.ts"
 import { jobEvents } from "./routes/JobEvents.ts"
 import { jobRoutes } from "./routes/Jobs.ts"
 import { searchJobs } from "./routes/JobSearch.ts"
@@ -56,6 +59,7 @@ const makePublicRoutes = Effect.gen(function* () {
     ...modelRoutes,
     ...jobRoutes,
     ...usageRoutes,
+    ...invoiceRoutes,
     ...plannedRoutes,
     ...(yield* makeStatusRoutes),
     ...(yield* makeDocumentRoutes(PublicApi)),
@@ -73,6 +77,8 @@ const makeControlRoutes = Effect.gen(function* () {
     ...nodeRoutes,
     ...controlJobRoutes,
     ...namespaceRoutes,
+    ...ledgerRoutes,
+    ...rollupRoutes,
     ...keyRoutes,
     ...upkeepRoutes,
     ...oversightRoutes,

@@ -30,6 +30,13 @@ export const slotsRecovered = counter(
 export const messagesUnreadable = counter("resultity_messages_unreadable_total", "Messages that are no envelopes")
 export const subscribersCut = counter("resultity_subscribers_cut_total", "Readers cut off because they fell behind")
 export const notices = counter("resultity_notices_total", "Attempts to deliver a notice to a webhook, by outcome")
+export const rollupEntries = counter(
+  "resultity_rollup_entries_total",
+  "Ledger entries taken into rollups, by definition"
+)
+export const rollupsClosedUntil = Metric.gauge("resultity_rollups_closed_until_seconds", {
+  description: "Epoch seconds up to which every rollup is closed"
+})
 export const nodesConnected = Metric.gauge("resultity_nodes_connected", {
   description: "Sessions of nodes in this daemon"
 })

@@ -7,7 +7,7 @@ import { NamespaceId } from "./Ids.ts"
 import { JobRecord, LogEntry } from "./JobRecord.ts"
 import { TokenEvent } from "./TokenEvent.ts"
 
-export const DataClass = Schema.Literals(["jobs"])
+export const DataClass = Schema.Literals(["jobs", "rollups"])
 export type DataClass = typeof DataClass.Type
 
 export const SegmentId = Schema.String.check(Schema.isPattern(/^seg_[0-9a-f]{32}$/)).pipe(Schema.brand("SegmentId"))
@@ -16,11 +16,12 @@ export type SegmentId = typeof SegmentId.Type
 export const SegmentManifest = Schema.Struct({
   id: SegmentId,
   dataClass: DataClass,
-  namespaceId: NamespaceId,
+  /** Whose jobs they are. null: rollups, which are of all. */
+  namespaceId: Schema.NullOr(NamespaceId),
   recordVersion: Schema.Int,
   /** Lines in the file. */
   count: Schema.Int,
-  /** Span of `finishedAt` of the records in it, epoch ms, both ends included. */
+  /** Span of `finishedAt` of the records, or of `period` of the rollups in it, epoch ms, both ends included. */
   from: Schema.Int,
   to: Schema.Int,
   compression: Schema.Literal("gzip"),

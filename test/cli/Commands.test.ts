@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { COMMANDS } from "../../src/cli/Commands.ts"
 import { callAt, fake } from "./FakeControl.ts"
+import { ledgerCases } from "./ledgerCases.ts"
 import * as Sample from "./samples.ts"
 import { webhookCases } from "./webhookCases.ts"
 
@@ -21,6 +22,7 @@ interface Case {
 
 const CASES: ReadonlyArray<Case> = [
   ...webhookCases,
+  ...ledgerCases,
   {
     argv: ["jobs", "list", "--status", "completed", "--node", NODE.toUpperCase().replace("0X", "0x"), "--limit", "5"],
     asks: `GET /control/jobs?status=completed&node=${NODE}&limit=5`,

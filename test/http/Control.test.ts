@@ -179,7 +179,7 @@ it.effect("Credits are granted as decimals, once for each reference, and never l
     assert.deepStrictEqual<unknown>(body["balance"], { granted: "12.5", available: "12.5", reserved: "0", spent: "0" })
     const { text } = yield* ask(`${at}/entries?limit=5`)
     assert.strictEqual(text.match(/"kind":"grant"/g)?.length, 1)
-    assert.deepStrictEqual<unknown>((yield* ask("/control/ledger/audit")).body, { ok: true, findings: [] })
+    assert.deepInclude((yield* ask("/control/ledger/audit")).body as never, { ok: true, findings: [] })
     assert.strictEqual(
       (yield* post("/control/namespaces/ns_nobody/grant", { amount: "1", reference: "r" })).status,
       404

@@ -53,6 +53,7 @@ import { Notices } from "../../src/layers/Notices.ts"
 import { Outbox } from "../../src/layers/Outbox.ts"
 import { RecordRetention } from "../../src/layers/RecordRetention.ts"
 import { Relay } from "../../src/layers/Relay.ts"
+import { Rollups } from "../../src/layers/Rollups.ts"
 import { Settings } from "../../src/layers/Settings.ts"
 import { SweeperStates } from "../../src/layers/SweeperStates.ts"
 import { Traces } from "../../src/layers/Traces.ts"
@@ -63,7 +64,7 @@ import type { JobRow } from "../../src/schemas/JobState.ts"
 import type { NodePresence } from "../../src/schemas/NodeProfile.ts"
 import type { Caller, Namespace } from "../../src/schemas/Namespace.ts"
 import type { RuntimeSettings } from "../../src/schemas/RuntimeSettings.ts"
-import { aDaemonId, aKeyId, aRequest, fundedNamespace } from "./worldFactories.ts"
+import { aDaemonId, aKeyId, aRequest, configOf, fundedNamespace } from "./worldFactories.ts"
 import { Faults } from "./Faults.ts"
 import { MemoryAgent, type AgentOptions } from "./MemoryAgent.ts"
 import { readAll, type Reading } from "./WorldReader.ts"
@@ -122,7 +123,8 @@ const GUARDED: Readonly<Record<string, Context.Key<never, object>>> = {
   Relay,
   Transport,
   Webhooks,
-  Notices
+  Notices,
+  Rollups
 } as never
 
 type Stores = Layer.Success<ReturnType<typeof storesOver>>
@@ -383,18 +385,3 @@ const startDaemon = (world: World, { lanePrefetch = 16 }: DaemonOptions): Effect
     yield* world.rest
     return daemon
   }).pipe(Effect.orDie)
-
-const configOf = (daemonId: DaemonConfig["Service"]["daemonId"], lanePrefetch: number): DaemonConfig["Service"] => ({
-  daemonId,
-  dataFolder: "",
-  host: "127.0.0.1",
-  port: 0,
-  controlHost: "127.0.0.1",
-  controlPort: 0,
-  controlKey: null,
-  trustedProxies: [],
-  environment: "testnet",
-  drainMs: 1000,
-  silenceMaxMs: null,
-  lanePrefetch
-})

@@ -17,6 +17,7 @@ import { Notices } from "../../layers/Notices.ts"
 import { Outbox } from "../../layers/Outbox.ts"
 import { Outage } from "../../layers/Outage.ts"
 import { RecordRetention } from "../../layers/RecordRetention.ts"
+import { Rollups } from "../../layers/Rollups.ts"
 import { SweeperStates, type SweeperState } from "../../layers/SweeperStates.ts"
 import { Traces } from "../../layers/Traces.ts"
 import { Transport } from "../../layers/Transport.ts"
@@ -34,6 +35,7 @@ import * as OutboxRelaySweeper from "./OutboxRelaySweeper.ts"
 import * as OwnerReaper from "./OwnerReaper.ts"
 import * as RecordRepairSweeper from "./RecordRepairSweeper.ts"
 import * as RetentionSweeper from "./RetentionSweeper.ts"
+import * as RollupSweeper from "./RollupSweeper.ts"
 import { spec, type Options, type SweepHouse, type SweeperMessage } from "./Sweeper.ts"
 import type { SweepReport } from "./SweepReport.ts"
 import * as WebhookSweeper from "./WebhookSweeper.ts"
@@ -98,6 +100,7 @@ const makeSweepers: Effect.Effect<
   | Notices
   | Outbox
   | RecordRetention
+  | Rollups
   | Scope.Scope
   | Traces
   | Transport
@@ -123,7 +126,8 @@ const makeSweepers: Effect.Effect<
     OwnerReaper.make({ daemonId, isSteady, daemons: yield* Daemons, survey, outbox, transport }),
     RetentionSweeper.make(retention),
     RecordRepairSweeper.make({ records, store, traces: yield* Traces }),
-    WebhookSweeper.make(yield* webhookHouse)
+    WebhookSweeper.make(yield* webhookHouse),
+    RollupSweeper.make(yield* Rollups)
   ]
 })
 

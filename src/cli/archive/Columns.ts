@@ -6,7 +6,7 @@ import type { Column } from "../Table.ts"
 export const Segment = Schema.Struct({
   id: Schema.String,
   dataClass: Schema.String,
-  namespaceId: Schema.String,
+  namespaceId: Schema.NullOr(Schema.String),
   recordVersion: Schema.Finite,
   count: Schema.Finite,
   from: Schema.Finite,

@@ -10,6 +10,7 @@ import { BrokenSegment, linesIn } from "../../layers/Archive.ts"
 import { ArchivedLine, type SegmentManifest } from "../../schemas/Archive.ts"
 import { RECORD_VERSION } from "../../schemas/JobRecord.ts"
 import { instant } from "../Plain.ts"
+import { faultInRollups } from "./RollupInspection.ts"
 import { type Faulty, laterVersion, LaterSegment, type Loaded } from "./Segments.ts"
 
 const decodeLine = Schema.decodeUnknownResult(ArchivedLine)
@@ -40,7 +41,14 @@ export const inspect = (segment: Loaded): Effect.Effect<void, Faulty> =>
     })
   )
 
-const faultIn = async ({ manifest, bytes }: Loaded, signal: AbortSignal): Promise<Fault | null> => {
+const faultIn = async (segment: Loaded, signal: AbortSignal): Promise<Fault | null> => {
+  if (segment.manifest.dataClass !== "rollups") return faultInJobs(segment, signal)
+  const found = await faultInRollups(segment, signal)
+  if (found === null) return null
+  return "why" in found ? broken(found.why) : faultOfAll(segment.manifest, found)
+}
+
+const faultInJobs = async ({ manifest, bytes }: Loaded, signal: AbortSignal): Promise<Fault | null> => {
   const jobs = new Set<string>()
   let [count, from, to] = [0, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]
   for await (const bytesOfLine of linesIn(bytes)) {

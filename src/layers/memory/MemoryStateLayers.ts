@@ -14,6 +14,8 @@ import * as MemoryNamespaces from "./MemoryNamespaces.ts"
 import * as MemoryNodeRegistry from "./MemoryNodeRegistry.ts"
 import * as MemoryNotices from "./MemoryNotices.ts"
 import * as MemoryOutbox from "./MemoryOutbox.ts"
+import * as MemoryRollupDays from "./MemoryRollupDays.ts"
+import * as MemoryRollups from "./MemoryRollups.ts"
 import * as MemorySettings from "./MemorySettings.ts"
 import * as MemoryState from "./MemoryState.ts"
 import * as MemorySweeperStates from "./MemorySweeperStates.ts"
@@ -33,7 +35,9 @@ export const contracts = Layer.mergeAll(
   MemorySettings.layer,
   MemorySweeperStates.layer,
   MemoryWebhooks.layer,
-  MemoryNotices.layer
+  MemoryNotices.layer,
+  MemoryRollups.layer,
+  MemoryRollupDays.layer
 )
 
 export const layer = Layer.provideMerge(contracts, MemoryState.layer)

@@ -9,6 +9,8 @@ import * as PgJobs from "./PgJobs.ts"
 import * as Namespaces from "./PgNamespaces.ts"
 import * as NodeRegistry from "./PgNodeRegistry.ts"
 import * as Notices from "./PgNotices.ts"
+import * as RollupDays from "./PgRollupDays.ts"
+import * as Rollups from "./PgRollups.ts"
 import * as Settings from "./PgSettings.ts"
 import * as SweeperStates from "./PgSweeperStates.ts"
 import * as Webhooks from "./PgWebhooks.ts"
@@ -28,7 +30,9 @@ export const over = (daemons: typeof Daemons.layer) =>
     Settings.layer,
     SweeperStates.layer,
     Webhooks.layer,
-    Notices.layer
+    Notices.layer,
+    Rollups.layer,
+    RollupDays.layer
   )
 
 export const layer = (options: PgClient.PgOptions) => Layer.provide(over(Daemons.layer), PgClient.layer(options))

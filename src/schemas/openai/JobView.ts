@@ -122,6 +122,37 @@ export const UsageView = Schema.Struct({
 }).annotate({ identifier: "Usage" })
 export type UsageView = typeof UsageView.Type
 
+export const InvoiceView = Schema.Struct({
+  object: Schema.Literal("invoice"),
+  unit: Schema.Literal("credits"),
+  namespace: Schema.String,
+  /** Whole hours, epoch ms, without the end. */
+  from: Schema.Int,
+  to: Schema.Int,
+  /** It may still change. */
+  preliminary: Schema.Boolean,
+  /** Available or reserved. opening_balance + granted - charged = closing_balance. */
+  opening_balance: Amount,
+  granted: Amount,
+  charged: Amount,
+  closing_balance: Amount,
+  /** Set aside for jobs within the span, and what came back of it. */
+  reserved: Amount,
+  refunded: Amount,
+  /** Of the closing balance, for jobs that were not over. */
+  open_reservations: Amount,
+  charges: Schema.Array(
+    Schema.Struct({
+      model: Schema.String,
+      jobs: Schema.Int,
+      prompt_tokens: Schema.Int,
+      output_tokens: Schema.Int,
+      cost: Amount
+    })
+  )
+}).annotate({ identifier: "Invoice" })
+export type InvoiceView = typeof InvoiceView.Type
+
 export const StatusView = Schema.Struct({
   status: Schema.Literals(["ok", "draining"]),
   environment: Schema.String,

@@ -36,7 +36,7 @@ const readGrant = readOrder(GrantOrder)
 const isNamespaceId = Schema.is(NamespaceId)
 const namespaceNotFound = refuse("not_found", "There is no such namespace.")
 
-const namespaceOf = Effect.fnUntraced(function* (call: Call) {
+export const namespaceOf = Effect.fnUntraced(function* (call: Call) {
   const id = call.params["id"]
   const namespace = isNamespaceId(id) ? yield* (yield* Namespaces).get(id) : null
   return namespace ?? (yield* namespaceNotFound)
@@ -113,12 +113,6 @@ const entries = open(
   })
 )
 
-const ledger = open(() =>
-  Effect.flatMap(CreditLedger, ({ audit }) =>
-    Effect.map(audit, (findings) => plain({ ok: findings.length === 0, findings }))
-  )
-)
-
 export const namespaceRoutes = {
   listNamespaces: list,
   createNamespace: create,
@@ -126,6 +120,5 @@ export const namespaceRoutes = {
   amendNamespace: amend,
   grantCredits: grant,
   getBalance: balance,
-  listEntries: entries,
-  auditLedger: ledger
+  listEntries: entries
 }
