@@ -15,6 +15,10 @@ const digest = (...parts: ReadonlyArray<string | number>): string =>
 export const noticeIdOf = (webhookId: WebhookId, incidentId: IncidentId): NoticeId =>
   NoticeId.make(`notice_${digest(webhookId, incidentId)}`)
 
+/** Of the word that it is over. */
+export const endNoticeIdOf = (webhookId: WebhookId, incidentId: IncidentId): NoticeId =>
+  NoticeId.make(`notice_${digest(webhookId, incidentId, "closed")}`)
+
 /** Of the incident that says that a webhook was disabled: one, however often it is raised. */
 export const endIncidentIdOf = (webhookId: WebhookId, disabledAt: number): IncidentId =>
   IncidentId.make(`incident_${digest(webhookId, disabledAt)}`)
@@ -58,11 +62,19 @@ const outward = (value: Schema.Json, name: string, depth: number): Schema.Json |
   )
 }
 
+/** How an episode stands, without its evidence. */
+const standingOf = ({ episode }: Incident): Schema.JsonObject => {
+  if (episode === undefined) return {}
+  const { sightings, seenAt, closedAt, closedFor } = episode
+  return { episode: { sightings, seenAt, closedAt, closedFor } }
+}
+
 /** The incident as it goes out. */
 export const projectionOf = (incident: Incident): Schema.JsonObject => {
   const { id, kind, type, severity, subject, stage, jobId, nodeId, namespaceId, observed, expected } = incident
   const facts = { id, kind, type, severity, subject, stage, jobId, nodeId, namespaceId }
-  return { ...facts, observed: outward(observed, "", 0) ?? null, expected: outward(expected, "", 0) ?? null }
+  const seen = { observed: outward(observed, "", 0) ?? null, expected: outward(expected, "", 0) ?? null }
+  return { ...facts, ...seen, ...standingOf(incident) }
 }
 
 /** The body of a notice; every attempt sends these very bytes. `at` is an ISO 8601 instant. */

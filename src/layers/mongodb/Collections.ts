@@ -107,6 +107,12 @@ export interface IncidentDocument {
   readonly subject: string
   readonly at: number
   readonly body: string
+  readonly keyId: string | null
+  /** Of an episode; null: it happened once. */
+  readonly number: number | null
+  readonly sightings: number | null
+  readonly closedAt: number | null
+  readonly isOpen: boolean
 }
 
 /** How many documents a segment took with it. */

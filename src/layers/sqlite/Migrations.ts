@@ -3,6 +3,7 @@
  * either the old shape or the new one. A step that was ever released is never edited: the next change is a new step.
  */
 import type { DatabaseSync } from "node:sqlite"
+import { episodesSchema } from "./EpisodesSchema.ts"
 import { recordsSchema } from "./RecordsSchema.ts"
 import { DatabaseNewer } from "./SqliteErrors.ts"
 import { stateSchema } from "./StateSchema.ts"
@@ -23,7 +24,8 @@ export const migrations: ReadonlyArray<Migration> = [
   { name: "state", sql: stateSchema },
   { name: "records", sql: recordsSchema },
   { name: "epochs of records, generations of nodes", sql: generations },
-  { name: "webhooks", sql: webhooksSchema }
+  { name: "webhooks", sql: webhooksSchema },
+  { name: "episodes and what detectors ask", sql: episodesSchema }
 ]
 
 const TABLE = `CREATE TABLE IF NOT EXISTS migration (

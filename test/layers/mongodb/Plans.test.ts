@@ -9,7 +9,7 @@ import { collectionsOf } from "../../../src/layers/mongodb/Collections.ts"
 import { INDEXES, makeIndexes } from "../../../src/layers/mongodb/Indexes.ts"
 import { pipelineOf } from "../../../src/layers/mongodb/JobUsage.ts"
 import { MongoClient } from "../../../src/layers/mongodb/MongoClient.ts"
-import { find as findIncidents, findAfter } from "../../../src/layers/mongodb/MongoIncidents.ts"
+import { find as findIncidents, findAfter, findLatest } from "../../../src/layers/mongodb/MongoIncidents.ts"
 import { find as findJobs } from "../../../src/layers/mongodb/MongoJobSearch.ts"
 import { find as findLogs } from "../../../src/layers/mongodb/MongoLogs.ts"
 import { freshJob, freshKey, freshNamespace, freshNode, only, operator } from "../../support/recordFactories.ts"
@@ -76,7 +76,15 @@ withMongo("questions to MongoDB", () => {
       const job = { state: "completed", completeness: "complete", held: false, finishedAt: AT, segmentId: null }
       await jobs.insertMany(ids.map((index) => ({ _id: `job_${index}`, ...of(index), ...job, nodeId: "n" })) as never)
       await logs.insertMany(ids.map((index) => ({ _id: `${index}`, ...of(index), at: index, type: "system" })) as never)
-      await incidents.insertMany(ids.map((index) => ({ _id: `${index}`, ...of(index), at: index })) as never)
+      await incidents.insertMany(
+        ids.map((index) => ({
+          _id: `${index}`,
+          ...of(index),
+          at: index,
+          closedAt: index,
+          openKey: `${index}`
+        })) as never
+      )
     })
   )
 
@@ -153,8 +161,14 @@ withMongo("questions to MongoDB", () => {
   })
 
   it("incidents behind a place are served in order by time", async () => {
-    const explained = await asked((each) => findAfter(each, { at: 100, id: "1" }, 300, 5).explain())
-    assertServed(explained, "by_time", true)
+    for (const [order, index] of [
+      ["opened", "by_time"],
+      ["closed", "by_end"]
+    ] as const) {
+      const explained = await asked((each) => findAfter(each, order, { at: 100, id: "1" }, 300, 5).explain())
+      assertServed(explained, index, true)
+    }
+    assertServed(await asked((each) => findLatest(each, "t", "s").explain()), "by_number", true)
   })
 
   it("any question about incidents is served in order", async () => {
@@ -168,6 +182,8 @@ withMongo("questions to MongoDB", () => {
         const explained = await asked((each) => findIncidents(each, scope, { ...query, limit: 5 }).explain())
         assertServed(explained, `${prefix}${facet}`, true)
       }
+      const open = await asked((each) => findIncidents(each, scope, { type: "abuse", open: true, limit: 5 }).explain())
+      assertServed(open, "open_by_time", true)
     }
   })
 
