@@ -4,6 +4,7 @@ import { actorCommands } from "./commands/Actors.ts"
 import { archiveCommands } from "./commands/Archives.ts"
 import { creditCommands } from "./commands/CreditCommands.ts"
 import { daemonCommands } from "./commands/Daemons.ts"
+import { incidentCommands } from "./commands/Incidents.ts"
 import { jobCommands } from "./commands/Jobs.ts"
 import { keyCommands } from "./commands/Keys.ts"
 import { laneCommands } from "./commands/Lanes.ts"
@@ -24,6 +25,7 @@ export const COMMANDS: ReadonlyArray<Command> = [
   ...daemonCommands,
   ...actorCommands,
   ...laneCommands,
+  ...incidentCommands,
   ...webhookCommands,
   ...settingCommands
 ]

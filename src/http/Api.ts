@@ -12,6 +12,7 @@ import { ChatCompletion, EmbeddingList, Model, ModelList, TextCompletion } from 
 import { ChatRequest } from "../schemas/openai/ChatRequest.ts"
 import { CompletionRequest } from "../schemas/openai/CompletionRequest.ts"
 import { EmbeddingsRequest } from "../schemas/openai/EmbeddingsRequest.ts"
+import { IncidentList } from "../schemas/openai/IncidentView.ts"
 import { JobSubmission } from "../schemas/openai/JobSubmission.ts"
 import {
   BalanceView,
@@ -92,7 +93,11 @@ export class Account extends HttpApiGroup.make("account").add(
   get("retrieveUsage", "/v1/usage", {
     query: { from: optional, to: optional, group_by: optional, format: optional },
     success: [UsageView, Schema.String.pipe(HttpApiSchema.asText({ contentType: "text/csv" }))]
-  }).annotate(says, "What was used, by model, key or day; as JSON or CSV")
+  }).annotate(says, "What was used, by model, key or day; as JSON or CSV"),
+  get("searchIncidents", "/v1/incidents", {
+    query: { kind: optional, type: optional, open: optional, from: optional, to: optional, limit: optional },
+    success: IncidentList
+  }).annotate(says, "What happened that should be known, newest first; `open=true`: what goes on")
 ) {}
 
 export class Open extends HttpApiGroup.make("open").add(

@@ -173,9 +173,17 @@ class Upkeep extends HttpApiGroup.make("upkeep").add(
 
 class Oversight extends HttpApiGroup.make("oversight").add(
   get("listIncidents", "/control/incidents", {
-    query: { kind: optional, type: optional, subject: optional, from: optional, to: optional, limit: optional },
+    query: {
+      kind: optional,
+      type: optional,
+      subject: optional,
+      open: optional,
+      from: optional,
+      to: optional,
+      limit: optional
+    },
     success: many(Incident)
-  }),
+  }).annotate(says, "What happened that should be known, newest first; `open=true`: what goes on"),
   get("listAudit", "/control/audit", { query: page, success: Schema.JsonObject }),
   get("verifyAudit", "/control/audit/verify", { success: Schema.JsonObject })
 ) {}

@@ -32,6 +32,7 @@ import { oversightRoutes } from "./routes/control/Oversight.ts"
 import { settingsRoutes } from "./routes/control/Settings.ts"
 import { upkeepRoutes } from "./routes/control/Upkeep.ts"
 import { webhookRoutes } from "./routes/control/Webhooks.ts"
+import { incidentRoutes } from "./routes/Incidents.ts"
 import { inferenceRoutes } from "./routes/Inference.ts"
 import { jobEvents } from "./routes/JobEvents.ts"
 import { jobRoutes } from "./routes/Jobs.ts"
@@ -56,6 +57,7 @@ const makePublicRoutes = Effect.gen(function* () {
     ...modelRoutes,
     ...jobRoutes,
     ...usageRoutes,
+    ...incidentRoutes,
     ...plannedRoutes,
     ...(yield* makeStatusRoutes),
     ...(yield* makeDocumentRoutes(PublicApi)),

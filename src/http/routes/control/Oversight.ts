@@ -11,10 +11,11 @@ import { open } from "../../Route.ts"
 
 const incidents = open(
   Effect.fnUntraced(function* (call: Call) {
-    const query = yield* readQuery(call.query, ["kind", "type", "subject", "from", "to", "limit"])
+    const query = yield* readQuery(call.query, ["kind", "type", "subject", "open", "from", "to", "limit"])
     const kind = yield* readOneOf("kind", query.kind, IncidentKind.literals)
     const type = yield* readText("type", query.type)
     const subject = yield* readText("subject", query.subject)
+    const isOpen = yield* readOneOf("open", query.open, ["true", "false"])
     const from = yield* readInstant("from", query.from)
     const to = yield* readInstant("to", query.to)
     const limit = yield* readInt("limit", query.limit, { least: 1, most: 1000, otherwise: 100 })
@@ -23,6 +24,7 @@ const incidents = open(
       ...(kind === undefined ? {} : { kind }),
       ...(type === undefined ? {} : { type }),
       ...(subject === undefined ? {} : { subject }),
+      ...(isOpen === "true" ? { open: true } : {}),
       ...(from === undefined ? {} : { from }),
       ...(to === undefined ? {} : { to })
     })
