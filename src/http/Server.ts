@@ -21,6 +21,7 @@ import * as PeerAddress from "./PeerAddress.ts"
 import { Rejections } from "./Rejections.ts"
 import type { Route, ServicesOf } from "./Route.ts"
 import * as RouteTable from "./RouteTable.ts"
+import { Throttles } from "./Throttles.ts"
 import { actorRoutes } from "./routes/control/Actors.ts"
 import { healthRoutes } from "./routes/control/Health.ts"
 import { controlJobRoutes } from "./routes/control/Jobs.ts"
@@ -149,6 +150,6 @@ export const layer = Layer.effect(
     const controlUrl = urlOf(yield* listenControl)
     return Listeners.of({ controlUrl, publicUrl: urlOf(yield* listenPublic) })
   })
-).pipe(Layer.provide(Rejections.layer))
+).pipe(Layer.provide(Layer.mergeAll(Rejections.layer, Throttles.layer)))
 
 const urlOf = ({ host, port }: Listening): string => `http://${host.includes(":") ? `[${host}]` : host}:${port}`

@@ -75,6 +75,10 @@ export const Evaluation = Schema.Struct({
 })
 export type Evaluation = typeof Evaluation.Type
 
+/** What a node said of its result, beside what was counted here. */
+export const Claim = Schema.Struct({ promptTokens: Schema.Int, outputTokens: Schema.Int, countedTokens: Schema.Int })
+export type Claim = typeof Claim.Type
+
 export const SystemMetrics = Schema.Struct({
   queueMs: Schema.NullOr(Schema.Int),
   dispatchMs: Schema.NullOr(Schema.Int),
@@ -82,7 +86,11 @@ export const SystemMetrics = Schema.Struct({
   totalMs: Schema.NullOr(Schema.Int),
   retries: Schema.Int,
   gpu: Schema.NullOr(Gpu),
-  configDigest: Schema.String
+  configDigest: Schema.String,
+  /** Absent: there was no result, or the record is from before this was kept. */
+  claim: Schema.optionalKey(Claim),
+  /** The beginning of the answer's SHA-256, to see the same one again. */
+  answer: Schema.optionalKey(Schema.String)
 })
 export type SystemMetrics = typeof SystemMetrics.Type
 

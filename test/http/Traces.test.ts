@@ -64,7 +64,7 @@ it.effect(
     }).pipe(Effect.provide(makeWorld()))
 )
 
-const rejection = { refusal: refuse("rate_limited", "No."), stage: "rate", namespaceId: null, at: 0 } as const
+const rejection = { refusal: refuse("rate_limited", "No."), stage: "rate", caller: null, model: null, at: 0 } as const
 
 it.effect("Rejections are bounded while the store is out, and answers do not wait for it", () =>
   Effect.gen(function* () {

@@ -7,7 +7,7 @@ import type { DaemonId, LeaseToken, NodeId } from "../../schemas/Ids.ts"
 import type * as Deferred from "effect/Deferred"
 import type { Job } from "../../schemas/Job.ts"
 import type { JobMoment, JobPast } from "../../schemas/JobMoment.ts"
-import type { Evaluation, JobRecord, LogEntry, Routing } from "../../schemas/JobRecord.ts"
+import type { Claim, Evaluation, JobRecord, LogEntry, Routing } from "../../schemas/JobRecord.ts"
 import type { JobRow } from "../../schemas/JobState.ts"
 import type { Decision, Gpu } from "../../schemas/NodeProfile.ts"
 import type { RuntimeSettings } from "../../schemas/RuntimeSettings.ts"
@@ -94,6 +94,8 @@ export interface AttemptResult {
   readonly promptTokens: number
   readonly outputTokens: number
   readonly gpu: Gpu | null
+  /** Null: nobody claimed anything. */
+  readonly claim: Claim | null
 }
 
 export interface JobActorState {

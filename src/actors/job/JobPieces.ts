@@ -191,7 +191,12 @@ const accept = (state: JobActorState, result: Report<"NodeResult">["result"]) =>
     state.result = {
       promptTokens: prompt.tokens,
       outputTokens: earlier + output.tokens,
-      gpu: result.gpu ?? null
+      gpu: result.gpu ?? null,
+      claim: {
+        promptTokens: result.promptTokens,
+        outputTokens: result.outputTokens,
+        countedTokens: attempt.counted.tokens
+      }
     }
     if (!output.suspicious && !prompt.suspicious) return
     state.suspicious = true
@@ -248,6 +253,6 @@ export const completeWhole = (state: JobActorState): Effect.Effect<void, unknown
   // The result came before its node was lost: it stands, in the record already.
   if (state.result !== null) return Effect.void
   const outputTokens = Math.min(state.machine.tokens, state.job.outputTokensMax)
-  state.result = { promptTokens: 0, outputTokens, gpu: null }
+  state.result = { promptTokens: 0, outputTokens, gpu: null, claim: null }
   return apply(state, { _tag: "Result", last: state.feed.events.length, promptTokens: 0, outputTokens })
 }

@@ -18,6 +18,7 @@ import { freshEnvelope, type Envelope } from "../../schemas/Envelope.ts"
 import type { Usage } from "../../schemas/Job.ts"
 import type { SystemMetrics } from "../../schemas/JobRecord.ts"
 import type { JobActorState } from "./JobActorState.ts"
+import { warnIfSlow } from "./JobIncidents.ts"
 import { logEntry } from "./JobNotes.ts"
 import { outputOf } from "../ClosingRecord.ts"
 import { giveRowsWord } from "../RowsWord.ts"
@@ -95,19 +96,25 @@ const both = <E>(patch: Effect.Effect<Patched, E>, log: Effect.Effect<void, E>) 
 const inTurn = <E>(patch: Effect.Effect<Patched, E>, log: Effect.Effect<void, E>) =>
   Effect.tap(patch, (patched) => (patched === "stale" ? Effect.void : log))
 
-const closing = (state: JobActorState, ending: Ending, now: number): RecordPatch => ({
-  state: ending.state,
-  errorCode: ending.code,
-  finishedAt: now,
-  routing: state.routing,
-  output: outputOf(state.job, state.feed.events, usageOf(state, ending), now),
-  evaluation: evaluationOf(state.failures),
-  system: systemOf(state, now),
-  cost: costOf(state, ending),
-  completeness: ending.state === "completed" ? "complete" : "truncated",
-  truncatedReason: ending.state === "completed" ? null : (ending.code ?? ending.state),
-  moments: [...state.moments]
-})
+const ANSWER_DIGITS = 16
+
+const closing = (state: JobActorState, ending: Ending, now: number): RecordPatch => {
+  const output = outputOf(state.job, state.feed.events, usageOf(state, ending), now)
+  const answer = output === null ? {} : { answer: output.sha256.slice(0, ANSWER_DIGITS) }
+  return {
+    state: ending.state,
+    errorCode: ending.code,
+    finishedAt: now,
+    routing: state.routing,
+    output,
+    evaluation: evaluationOf(state.failures),
+    system: { ...systemOf(state, now), ...answer },
+    cost: costOf(state, ending),
+    completeness: ending.state === "completed" ? "complete" : "truncated",
+    truncatedReason: ending.state === "completed" ? null : (ending.code ?? ending.state),
+    moments: [...state.moments]
+  }
+}
 
 const evaluationOf = (failures: JobActorState["failures"]) => ({
   failure: failures.length > 0,
@@ -126,7 +133,8 @@ const systemOf = (
   totalMs: now - job.acceptedAt,
   retries: Math.max(0, routing.attempts.length - 1),
   gpu: result?.gpu ?? null,
-  configDigest: opened.system.configDigest
+  configDigest: opened.system.configDigest,
+  ...(result === null || result.claim === null ? {} : { claim: result.claim })
 })
 
 /** Where the job stands, for whoever looks at it while it runs or goes on with it. Losing it loses nothing that is not written again at the end. */
@@ -180,6 +188,7 @@ export const settle = (state: JobActorState, ending: Ending, claimed: boolean): 
       house.publisher.offer({ target: { _tag: "Topic", topic: "job" }, envelope })
       yield* Metric.update(Metric.withAttributes(Metrics.jobsFinished, { state: ending.state }), 1)
       yield* Metric.update(Metrics.totalMs, at - job.acceptedAt)
+      if (ending.state === "completed") yield* warnIfSlow(state, at - job.acceptedAt)
       yield* recordSpan({
         name: "job",
         traceparent: job.traceparent,

@@ -12,6 +12,7 @@ import { MongoClient } from "../../../src/layers/mongodb/MongoClient.ts"
 import { find as findIncidents, findAfter, findLatest } from "../../../src/layers/mongodb/MongoIncidents.ts"
 import { find as findJobs } from "../../../src/layers/mongodb/MongoJobSearch.ts"
 import { find as findLogs } from "../../../src/layers/mongodb/MongoLogs.ts"
+import { findEnded, refusedPipeline } from "../../../src/layers/mongodb/MongoSignals.ts"
 import { freshJob, freshKey, freshNamespace, freshNode, only, operator } from "../../support/recordFactories.ts"
 import { freshDatabase, sharedClient, withMongo } from "./MongoRig.ts"
 
@@ -169,6 +170,14 @@ withMongo("questions to MongoDB", () => {
       assertServed(explained, index, true)
     }
     assertServed(await asked((each) => findLatest(each, "t", "s").explain()), "by_number", true)
+  })
+
+  it("what detectors ask is served by its own indexes", async () => {
+    assertServed(await asked((each) => findEnded(each, AT, AT + 1, 5).explain()), "by_finish", true)
+    const refused = await asked(({ collections }) =>
+      collections.incidents.aggregate(refusedPipeline(1, 100, 5), { hint: "by_refused_key" }).explain()
+    )
+    assertServed(refused, "by_refused_key", false)
   })
 
   it("any question about incidents is served in order", async () => {

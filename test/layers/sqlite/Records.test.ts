@@ -13,6 +13,7 @@ import type { JobFilter } from "../../../src/layers/JobSearch.ts"
 import { Logs } from "../../../src/layers/Logs.ts"
 import { RecordRetention } from "../../../src/layers/RecordRetention.ts"
 import * as SqliteClient from "../../../src/layers/sqlite/SqliteClient.ts"
+import { ENDED as ENDED_JOBS } from "../../../src/layers/sqlite/SqliteSignals.ts"
 import { AFTER, AFTER_END, LATEST, listText } from "../../../src/layers/sqlite/SqliteIncidents.ts"
 import { UNFINISHED_TEXT } from "../../../src/layers/sqlite/SqliteJobRecords.ts"
 import { searchText, usageText } from "../../../src/layers/sqlite/SqliteJobSearch.ts"
@@ -126,7 +127,8 @@ it.layer(SqliteClient.layer({ path: ":memory:" }))("Plans of the records in SQLi
         ...incidents,
         { text: AFTER, values: [1, "", 2, 5] },
         { text: AFTER_END, values: [1, "", 2, 5] },
-        { text: LATEST, values: ["abuse", "s"] }
+        { text: LATEST, values: ["abuse", "s"] },
+        { text: ENDED_JOBS, values: [1, 2, 5] }
       ]) {
         const plan = yield* planOf(query)
         assert.lengthOf(plan, 1, `${query.text}: ${plan.join("; ")}`)
