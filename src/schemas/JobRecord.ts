@@ -66,12 +66,23 @@ export const Output = Schema.Struct({
 })
 export type Output = typeof Output.Type
 
+/** What whoever asked thinks of the answer. */
+export const Feedback = Schema.Struct({
+  /** 1 (useless) to 5 (what was wanted). */
+  score: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 5 })),
+  label: Schema.NullOr(Schema.String.check(Schema.isPattern(/^[a-z][a-z0-9_]{0,63}$/))),
+  comment: Schema.NullOr(Schema.String.check(Schema.isMaxLength(2000))),
+  at: Schema.Int
+})
+export type Feedback = typeof Feedback.Type
+
 export const Evaluation = Schema.Struct({
   failure: Schema.Boolean,
   failures: Schema.Array(Schema.Struct({ attempt: Schema.Int, nodeId: Schema.NullOr(NodeId), code: Schema.String })),
   /** null: nobody can tell. */
   lowConfidence: Schema.NullOr(Schema.Boolean),
-  moderation: Schema.Array(Schema.String)
+  moderation: Schema.Array(Schema.String),
+  feedback: Schema.optionalKey(Feedback)
 })
 export type Evaluation = typeof Evaluation.Type
 

@@ -54,6 +54,15 @@ export const RuntimeSettings = Schema.Struct({
   laneMax: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 10_000_000 })),
   /** A job that completed after so long is a warning. Stored settings may be older than this rule, and those below. */
   slowJobMs: Ms.pipe(Schema.withDecodingDefaultKey(Effect.succeed(120_000))),
+  /** The mean probability of an answer's tokens below which it is one of low confidence. */
+  confidenceMin: Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1 })).pipe(
+    Schema.withDecodingDefaultKey(Effect.succeed(0.3))
+  ),
+  /** By flag: words that set it. */
+  moderation: Schema.Record(
+    Schema.String.check(Schema.isPattern(/^[a-z][a-z0-9_]{0,63}$/)),
+    Schema.Array(Schema.String.check(Schema.isPattern(/^\S.{0,99}$/u))).check(Schema.isMaxLength(1000))
+  ).pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))),
   detectors: DetectorRules.pipe(Schema.withDecodingDefaultKey(Effect.succeed({})))
 })
 export type RuntimeSettings = typeof RuntimeSettings.Type
