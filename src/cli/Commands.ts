@@ -10,6 +10,7 @@ import { keyCommands } from "./commands/Keys.ts"
 import { laneCommands } from "./commands/Lanes.ts"
 import { namespaceCommands } from "./commands/Namespaces.ts"
 import { nodeCommands } from "./commands/Nodes.ts"
+import { ratingCommands } from "./commands/Ratings.ts"
 import { settingCommands } from "./commands/SettingCommands.ts"
 import { sweeperCommands } from "./commands/Sweepers.ts"
 import { webhookCommands } from "./commands/Webhooks.ts"
@@ -26,6 +27,7 @@ export const COMMANDS: ReadonlyArray<Command> = [
   ...actorCommands,
   ...laneCommands,
   ...incidentCommands,
+  ...ratingCommands,
   ...webhookCommands,
   ...settingCommands
 ]

@@ -16,6 +16,8 @@ import { IncidentList } from "../schemas/openai/IncidentView.ts"
 import { JobSubmission } from "../schemas/openai/JobSubmission.ts"
 import {
   BalanceView,
+  EvaluationView,
+  FeedbackOrder,
   JobExplanation,
   JobList,
   JobTrace,
@@ -85,7 +87,12 @@ export class Jobs extends HttpApiGroup.make("jobs").add(
     "Why it runs where it runs, or why it waits"
   ),
   get("traceJob", "/v1/jobs/:id/trace", { params: id, success: JobTrace }).annotate(says, "Its life, in order"),
-  post("cancelJob", "/v1/jobs/:id/cancel", { params: id, success: JobView }).annotate(says, "Cancel it")
+  post("cancelJob", "/v1/jobs/:id/cancel", { params: id, success: JobView }).annotate(says, "Cancel it"),
+  post("giveFeedback", "/v1/jobs/:id/feedback", {
+    params: id,
+    payload: FeedbackOrder,
+    success: EvaluationView
+  }).annotate(says, "Say what you think of its answer: a score from 1 to 5, a label, a comment; the last one counts")
 ) {}
 
 export class Account extends HttpApiGroup.make("account").add(

@@ -33,6 +33,7 @@ import { oversightRoutes } from "./routes/control/Oversight.ts"
 import { settingsRoutes } from "./routes/control/Settings.ts"
 import { upkeepRoutes } from "./routes/control/Upkeep.ts"
 import { webhookRoutes } from "./routes/control/Webhooks.ts"
+import { feedbackRoutes } from "./routes/Feedback.ts"
 import { incidentRoutes } from "./routes/Incidents.ts"
 import { inferenceRoutes } from "./routes/Inference.ts"
 import { jobEvents } from "./routes/JobEvents.ts"
@@ -57,6 +58,7 @@ const makePublicRoutes = Effect.gen(function* () {
     ...inferenceRoutes,
     ...modelRoutes,
     ...jobRoutes,
+    ...feedbackRoutes,
     ...usageRoutes,
     ...incidentRoutes,
     ...plannedRoutes,

@@ -33,12 +33,29 @@ export interface RefusedRequests {
   readonly requests: number
 }
 
+export type RatedBy = "node" | "model"
+
+/** What customers think of the answers of a node or a model. */
+export interface Ratings {
+  readonly group: string
+  readonly ratings: number
+  /** Of scores from 1 to 5. */
+  readonly meanScore: number
+  /** Scores of 1 and 2. */
+  readonly low: number
+}
+
 export interface Driver {
   /** Half-open: from ≤ finishedAt < to. Newest first, at most `max`. */
   readonly ended: (from: number, to: number, max: number) => Effect.Effect<ReadonlyArray<EndedJob>, Outage>
   /** Rejections whose key was known, from ≤ at < to, by key and code. The most frequent first, at most `max`. */
   readonly refused: (from: number, to: number, max: number) => Effect.Effect<ReadonlyArray<RefusedRequests>, Outage>
+  /** Feedback given from ≤ at < to, the most rated first, at most `max` groups. What no node answered is of no node. */
+  readonly rated: (by: RatedBy, from: number, to: number, max: number) => Effect.Effect<ReadonlyArray<Ratings>, Outage>
 }
+
+/** From `low` on downwards a score is a complaint. */
+export const LOW_SCORE = 2
 
 export class Signals extends Context.Service<Signals, Driver>()("resultity/layers/Signals") {}
 

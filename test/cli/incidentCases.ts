@@ -1,4 +1,4 @@
-/** What the commands of incidents ask and show, for `Commands.test.ts`. */
+/** What the commands of incidents and ratings ask and show, for `Commands.test.ts`. */
 import { AT } from "./samples.ts"
 
 const incident = {
@@ -37,5 +37,11 @@ export const incidentCases = [
     asks: "GET /control/incidents?open=true",
     answer: { data: [] },
     shows: [/No/]
+  },
+  {
+    argv: ["ratings", "--by", "model"],
+    asks: "GET /control/ratings?by=model",
+    answer: { data: [{ group: "tiny", ratings: 3, meanScore: 2.3333, low: 1 }] },
+    shows: [/tiny +3 +2\.33 +1/]
   }
 ]

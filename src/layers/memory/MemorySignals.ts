@@ -31,6 +31,24 @@ const driver = (state: State): Signals.Driver => ({
         .toSorted((a, b) => b.finishedAt - a.finishedAt || byText(b.jobId, a.jobId))
         .slice(0, max)
     ),
+  rated: (by, from, to, max) =>
+    Effect.sync(() => {
+      const scores = new Map<string, Array<number>>()
+      for (const { record } of state.records.values()) {
+        const { feedback } = record.evaluation
+        const group = by === "node" ? record.routing.nodeId : record.input.model
+        if (feedback === undefined || group === null || !within(feedback.at, { from, to })) continue
+        scores.set(group, [...(scores.get(group) ?? []), feedback.score])
+      }
+      return [...scores]
+        .map(([group, each]): Signals.Ratings => {
+          const meanScore = each.reduce((sum, score) => sum + score, 0) / each.length
+          const low = each.filter((score) => score <= Signals.LOW_SCORE).length
+          return { group, ratings: each.length, meanScore, low }
+        })
+        .toSorted((a, b) => b.ratings - a.ratings || byText(a.group, b.group))
+        .slice(0, max)
+    }),
   refused: (from, to, max) =>
     Effect.sync(() => {
       const rows = new Map<string, Signals.RefusedRequests>()

@@ -43,6 +43,9 @@ export interface JobDocument extends Readonly<Record<Body, string | null>> {
   readonly promptTokens: number
   readonly outputTokens: number
   readonly failure: boolean
+  /** Of feedback: when it was given, and its score. */
+  readonly feedbackAt: number | null
+  readonly feedbackScore: number | null
   readonly queueMs: number | null
   readonly dispatchMs: number | null
   readonly firstTokenMs: number | null

@@ -46,6 +46,7 @@ export const INDEXES: Readonly<Record<Exclude<keyof Collections, "pruned">, Read
     ...jobSearches,
     index("unfinished", { createdAt: 1, _id: 1 }, { completeness: "open" }),
     index("leaving", { namespaceId: 1, finishedAt: 1, _id: 1 }, { finishedAt: { $gte: Number.MIN_SAFE_INTEGER } }),
+    index("by_feedback", { feedbackAt: 1 }, { feedbackAt: { $gte: Number.MIN_SAFE_INTEGER } }),
     index("by_finish", { finishedAt: 1, _id: 1 }, { finishedAt: { $gte: Number.MIN_SAFE_INTEGER } }),
     index("marked", { segmentId: 1, finishedAt: 1, _id: 1 }, { segmentId: IS_TEXT })
   ],

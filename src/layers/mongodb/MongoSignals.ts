@@ -40,6 +40,39 @@ export const refusedPipeline = (from: number, to: number, max: number): Array<Do
   { $limit: max }
 ]
 
+export const ratedPipeline = (by: Signals.RatedBy, from: number, to: number, max: number): Array<Document> => {
+  const field = by === "node" ? "nodeId" : "model"
+  return [
+    { $match: { feedbackAt: { $gte: from, $lt: to }, [field]: { $gte: "" } } },
+    {
+      $group: {
+        _id: `$${field}`,
+        ratings: { $sum: 1 },
+        scores: { $sum: "$feedbackScore" },
+        low: { $sum: { $cond: [{ $lte: ["$feedbackScore", Signals.LOW_SCORE] }, 1, 0] } }
+      }
+    },
+    { $sort: { ratings: -1, _id: 1 } },
+    { $limit: max }
+  ]
+}
+
+type Count = number | bigint
+
+interface Rated {
+  readonly _id: string
+  readonly ratings: Count
+  readonly scores: Count
+  readonly low: Count
+}
+
+const ratingsOf = ({ _id, ratings, scores, low }: Rated): Signals.Ratings => ({
+  group: readText(_id),
+  ratings: Number(ratings),
+  meanScore: Number(scores) / Number(ratings),
+  low: Number(low)
+})
+
 /** Large ones are files, and no detector goes there. */
 const body = <A>(text: string | null, otherwise: A): A => (text === null ? otherwise : (JSON.parse(text) as A))
 
@@ -89,6 +122,13 @@ export const layer: Layer.Layer<Signals.Signals, never, MongoClient> = Layer.eff
     Signals.make({
       ended: (from, to, max) =>
         client.run(during("ended"), async () => (await findEnded(client, from, to, max).toArray()).map(jobOf)),
+      rated: (by, from, to, max) =>
+        client.runLong(during("rated"), async () => {
+          const rated = client.collections.jobs.aggregate<Rated>(ratedPipeline(by, from, to, max), {
+            hint: "by_feedback"
+          })
+          return (await rated.toArray()).map(ratingsOf)
+        }),
       refused: (from, to, max) =>
         client.run(during("refused"), async () => {
           const counted = client.collections.incidents.aggregate<Counted>(refusedPipeline(from, to, max), {

@@ -4,6 +4,7 @@
  */
 import type { DatabaseSync } from "node:sqlite"
 import { episodesSchema } from "./EpisodesSchema.ts"
+import { feedbackSchema } from "./FeedbackSchema.ts"
 import { recordsSchema } from "./RecordsSchema.ts"
 import { DatabaseNewer } from "./SqliteErrors.ts"
 import { stateSchema } from "./StateSchema.ts"
@@ -25,7 +26,8 @@ export const migrations: ReadonlyArray<Migration> = [
   { name: "records", sql: recordsSchema },
   { name: "epochs of records, generations of nodes", sql: generations },
   { name: "webhooks", sql: webhooksSchema },
-  { name: "episodes and what detectors ask", sql: episodesSchema }
+  { name: "episodes and what detectors ask", sql: episodesSchema },
+  { name: "feedback by time", sql: feedbackSchema }
 ]
 
 const TABLE = `CREATE TABLE IF NOT EXISTS migration (

@@ -4,6 +4,7 @@ import * as Layer from "effect/Layer"
 import type { Evaluation, JobRecord, SystemMetrics } from "../../schemas/JobRecord.ts"
 import * as Signals from "../Signals.ts"
 import { REFUSED_KEY } from "./EpisodesSchema.ts"
+import { GIVEN_AT } from "./FeedbackSchema.ts"
 import { json, type Row } from "./RecordColumns.ts"
 import { type During, SqliteClient } from "./SqliteClient.ts"
 
@@ -18,6 +19,25 @@ export const REFUSED = `SELECT key_id, namespace_id, type, count(*) AS requests
   FROM incident INDEXED BY incident_by_refused_key
   WHERE ${REFUSED_KEY} AND at >= ? AND at < ? GROUP BY key_id, namespace_id, type
   ORDER BY requests DESC, key_id, type LIMIT ?`
+
+export const ratedText = (by: Signals.RatedBy): string => {
+  const group = by === "node" ? "node_id" : "model"
+  const score = "json_extract(evaluation, '$.feedback.score')"
+  return `SELECT ${group} AS rated, count(*) AS ratings, avg(${score}) AS mean,
+      sum(${score} <= ${Signals.LOW_SCORE}) AS low
+    FROM record INDEXED BY record_by_feedback
+    WHERE ${GIVEN_AT} IS NOT NULL AND ${GIVEN_AT} >= ? AND ${GIVEN_AT} < ? AND ${group} IS NOT NULL
+    GROUP BY ${group} ORDER BY ratings DESC, ${group} LIMIT ?`
+}
+
+const ratingsOf =
+  (by: Signals.RatedBy) =>
+  (row: Row): Signals.Ratings => ({
+    group: by === "node" ? (row["rated"] as string) : json<string>(row, "rated"),
+    ratings: row["ratings"] as number,
+    meanScore: row["mean"] as number,
+    low: row["low"] as number
+  })
 
 const jobOf = (row: Row): Signals.EndedJob =>
   Signals.endedJob(
@@ -49,6 +69,8 @@ export const layer = Layer.effect(
   Effect.map(SqliteClient, ({ read }) =>
     Signals.make({
       ended: (from, to, max) => read(during("ended"), (sql) => sql(ENDED).all(from, to, max).map(jobOf)),
+      rated: (by, from, to, max) =>
+        read(during("rated"), (sql) => sql(ratedText(by)).all(from, to, max).map(ratingsOf(by))),
       refused: (from, to, max) => read(during("refused"), (sql) => sql(REFUSED).all(from, to, max).map(refusedOf))
     })
   )

@@ -2,6 +2,7 @@
 import { assert, it } from "@effect/vitest"
 import { Effect, type Layer } from "effect"
 import { Incidents } from "../../../src/layers/Incidents.ts"
+import type { NodeId } from "../../../src/schemas/Ids.ts"
 import { JobRecords } from "../../../src/layers/JobRecords.ts"
 import { Signals } from "../../../src/layers/Signals.ts"
 import {
@@ -11,7 +12,8 @@ import {
   freshKey,
   freshNamespace,
   freshNode,
-  freshTime
+  freshTime,
+  operator
 } from "../../support/recordFactories.ts"
 
 export const signalsContract = (backEnd: string, layer: Layer.Layer<Signals | JobRecords | Incidents, unknown>) =>
@@ -101,6 +103,45 @@ export const signalsContract = (backEnd: string, layer: Layer.Layer<Signals | Jo
         ])
         assert.deepStrictEqual(yield* signals.refused(from, from + 4, 1), rows.slice(0, 1))
         assert.deepStrictEqual(yield* signals.refused(from + 9, from + 20, 10), [])
+      })
+    )
+
+    it.effect("counts what customers think, by node and by model, the most rated first", () =>
+      Effect.gen(function* () {
+        const [signals, records] = [yield* Signals, yield* JobRecords]
+        const at = freshTime()
+        const [one, two] = [freshNode(), freshNode()]
+        const rated = (score: number, nodeId: NodeId | null, model: string, given = at) => {
+          const base = aFinishedRecord(at)
+          const feedback = { score, label: null, comment: "é\u0000", at: given }
+          return aFinishedRecord(at, {
+            input: { ...base.input, model },
+            routing: { ...base.routing, nodeId },
+            evaluation: { ...base.evaluation, feedback }
+          })
+        }
+        const all = [
+          rated(1, one, "a\u0000"),
+          rated(2, one, "b"),
+          rated(5, two, "a\u0000"),
+          rated(4, null, "a\u0000"),
+          rated(3, one, "b", at + 1),
+          rated(5, one, "b", at - 1),
+          aFinishedRecord(at)
+        ]
+        for (const record of all) yield* records.open(record)
+        assert.deepStrictEqual(yield* signals.rated("node", at, at + 1, 10), [
+          { group: one, ratings: 2, meanScore: 1.5, low: 2 },
+          { group: two, ratings: 1, meanScore: 5, low: 0 }
+        ])
+        assert.deepStrictEqual(yield* signals.rated("model", at, at + 2, 10), [
+          { group: "a\u0000", ratings: 3, meanScore: 10 / 3, low: 1 },
+          { group: "b", ratings: 2, meanScore: 2.5, low: 1 }
+        ])
+        assert.lengthOf(yield* signals.rated("model", at, at + 2, 1), 1)
+        const [first] = all
+        const kept = first === undefined ? null : yield* records.get(operator, first.jobId)
+        assert.deepStrictEqual(kept?.evaluation, first?.evaluation)
       })
     )
   })

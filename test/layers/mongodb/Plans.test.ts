@@ -12,7 +12,7 @@ import { MongoClient } from "../../../src/layers/mongodb/MongoClient.ts"
 import { find as findIncidents, findAfter, findLatest } from "../../../src/layers/mongodb/MongoIncidents.ts"
 import { find as findJobs } from "../../../src/layers/mongodb/MongoJobSearch.ts"
 import { find as findLogs } from "../../../src/layers/mongodb/MongoLogs.ts"
-import { findEnded, refusedPipeline } from "../../../src/layers/mongodb/MongoSignals.ts"
+import { findEnded, ratedPipeline, refusedPipeline } from "../../../src/layers/mongodb/MongoSignals.ts"
 import { freshJob, freshKey, freshNamespace, freshNode, only, operator } from "../../support/recordFactories.ts"
 import { freshDatabase, sharedClient, withMongo } from "./MongoRig.ts"
 
@@ -74,7 +74,14 @@ withMongo("questions to MongoDB", () => {
       const { jobs, logs, incidents } = collectionsOf(db)
       const ids = Array.from({ length: 500 }, (_, index) => index)
       const of = (index: number) => ({ namespaceId: index % 2 === 0 ? namespaceId : "ns_other", createdAt: AT + index })
-      const job = { state: "completed", completeness: "complete", held: false, finishedAt: AT, segmentId: null }
+      const job = {
+        state: "completed",
+        completeness: "complete",
+        held: false,
+        finishedAt: AT,
+        segmentId: null,
+        feedbackAt: AT
+      }
       await jobs.insertMany(ids.map((index) => ({ _id: `job_${index}`, ...of(index), ...job, nodeId: "n" })) as never)
       await logs.insertMany(ids.map((index) => ({ _id: `${index}`, ...of(index), at: index, type: "system" })) as never)
       await incidents.insertMany(
@@ -178,6 +185,10 @@ withMongo("questions to MongoDB", () => {
       collections.incidents.aggregate(refusedPipeline(1, 100, 5), { hint: "by_refused_key" }).explain()
     )
     assertServed(refused, "by_refused_key", false)
+    const rated = await asked(({ collections }) =>
+      collections.jobs.aggregate(ratedPipeline("node", 1, 100, 5), { hint: "by_feedback" }).explain()
+    )
+    assertServed(rated, "by_feedback", false)
   })
 
   it("any question about incidents is served in order", async () => {
