@@ -12,16 +12,19 @@ export const raise = (
   severity: Severity,
   observed: Schema.Json,
   expected: Schema.Json
-): Effect.Effect<void> => state.self.fork(stored(state, { kind: "anomaly", type, severity, observed, expected }))
+): Effect.Effect<void> =>
+  state.self.fork(stored(state, { kind: "anomaly", type, severity, observed, expected, subject: culpritOf(state) }))
 
-type Told = Pick<Incident, "kind" | "type" | "severity" | "observed" | "expected">
+type Told = Pick<Incident, "kind" | "type" | "severity" | "subject" | "observed" | "expected">
+
+const culpritOf = ({ job, machine }: JobActorState): string =>
+  machine.nodeId === null ? `job/${job.id}` : `node/${machine.nodeId}`
 
 const stored = ({ job, machine, house }: JobActorState, told: Told): Effect.Effect<void> =>
   Effect.gen(function* () {
     const incident = {
       ...told,
       id: yield* freshIncidentId,
-      subject: machine.nodeId === null ? `job/${job.id}` : `node/${machine.nodeId}`,
       stage: machine.phase,
       jobId: job.id,
       nodeId: machine.nodeId,
@@ -37,6 +40,6 @@ const stored = ({ job, machine, house }: JobActorState, told: Told): Effect.Effe
 export const warnIfSlow = (state: JobActorState, totalMs: number): Effect.Effect<void> => {
   const { slowJobMs } = state.settings
   if (totalMs <= slowJobMs) return Effect.void
-  const told = { kind: "warning", type: "slow_job", severity: "low" } as const
+  const told = { kind: "warning", type: "slow_job", severity: "low", subject: `job/${state.job.id}` } as const
   return stored(state, { ...told, observed: { totalMs }, expected: { totalMsMost: slowJobMs } })
 }
