@@ -26,7 +26,7 @@ import * as Sla from "../../policies/detect/Sla.ts"
 import * as Unavailable from "../../policies/detect/Unavailable.ts"
 import { type Action, actionsOf, type Findings } from "../../policies/detect/Verdict.ts"
 import type { DetectorRules, Restrict } from "../../schemas/DetectorRules.ts"
-import { NamespaceId, type NodeId } from "../../schemas/Ids.ts"
+import { type JobId, NamespaceId, type NodeId } from "../../schemas/Ids.ts"
 import type { Incident, Sighting } from "../../schemas/Incident.ts"
 import { wantedModels } from "./WantedModels.ts"
 import type { Options } from "./Sweeper.ts"
@@ -44,8 +44,9 @@ export interface DetectorHouse {
 }
 
 export const EVERY_MS = 15_000
-/** Finished jobs that one pass looks at. */
+/** Finished jobs that one pass looks at, and how many at a time: a store in this process answers nobody else meanwhile. */
 export const ENDED_MAX = 5_000
+const PAGE = 500
 const KEYS_MAX = 1_000
 const MISMATCHES_MAX = 1_000
 const ACCOUNTS_MAX = 100
@@ -103,8 +104,8 @@ const judge = Effect.fnUntraced(function* (
   now: number
 ) {
   const from = now - rules.windowMs
-  const longest = Math.max(rules.windowMs, rules.sla.windowMs)
-  const ended = yield* house.signals.ended(now - longest, now + 1, ENDED_MAX)
+  const isPromised = Object.keys(rules.sla.targets).length > 0
+  const ended = yield* endedSince(house, isPromised ? now - Math.max(rules.windowMs, rules.sla.windowMs) : from, now)
   const recent = ended.filter(({ finishedAt }) => finishedAt >= from)
   const refused = yield* house.signals.refused(from, now + 1, KEYS_MAX)
   const mismatches = yield* Effect.forEach(LyingNodes.MISMATCHES, (type) =>
@@ -131,6 +132,24 @@ const judge = Effect.fnUntraced(function* (
   ]
   return { findings, baselines: latency.baselines }
 })
+
+/** The newest, page by page. Of more jobs that ended within one millisecond than a page holds, some are left out. */
+const endedSince = ({ signals }: DetectorHouse, from: number, now: number) =>
+  Effect.gen(function* () {
+    const found = new Map<JobId, EndedJob>()
+    let to = now + 1
+    while (found.size < ENDED_MAX) {
+      const page = yield* signals.ended(from, to, PAGE)
+      const before = found.size
+      for (const job of page) found.set(job.jobId, job)
+      const oldest = page.at(-1)
+      if (oldest === undefined || page.length < PAGE) break
+      // The oldest millisecond may have more: it is read again, unless all of it was here.
+      to = found.size === before ? oldest.finishedAt : oldest.finishedAt + 1
+      yield* Effect.yieldNow
+    }
+    return [...found.values()]
+  })
 
 /** Of those who had jobs lately, and those who were low before. */
 const accountsOf = ({ ledger }: DetectorHouse, recent: ReadonlyArray<EndedJob>, open: ReadonlyArray<Incident>) => {

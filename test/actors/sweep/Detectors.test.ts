@@ -200,6 +200,30 @@ describe("the detector", () => {
     }).pipe(overSqlite)
   )
 
+  it.effect("looks at the newest jobs of a crowd, page by page, each once", () =>
+    Effect.gen(function* () {
+      const house = yield* make
+      yield* house.rules({ errorSpike: { volumeMin: 1250 } })
+      yield* house.ends(1, {})
+      yield* house.later(1)
+      for (const [count, state] of [
+        [600, "failed"],
+        [650, "completed"]
+      ] as const) {
+        yield* house.ends(count, { state })
+        yield* house.later(1)
+      }
+      yield* house.leader().pass
+      const [episode] = yield* house.episodes("error_spike")
+      // One millisecond has more than a page: what does not fit is left out, and nothing is counted twice.
+      assert.strictEqual(episode, undefined)
+      yield* house.rules({ errorSpike: { volumeMin: 1000 } })
+      yield* house.leader().pass
+      const [found] = yield* house.episodes("error_spike")
+      assert.deepInclude(found?.observed, { failed: 500, jobs: 1001 })
+    }).pipe(overSqlite)
+  )
+
   it.effect("says of a model that is asked for and not served what it is, and what a dry run would find", () =>
     Effect.gen(function* () {
       const house = yield* make
