@@ -56,6 +56,8 @@ export const LyingRules = Schema.Struct({
   mismatchesMax: count(VOLUME_MAX, 3),
   /** More than any machine makes. */
   tokensPerSecondMax: count(10_000_000, 20_000),
+  /** More tokens for as much text than the other nodes of the model claim. */
+  inflationPercent: count(100_000, 50),
   /** The same long answer to requests of different lengths. */
   sameAnswersMax: count(VOLUME_MAX, 5),
   restrict

@@ -87,7 +87,13 @@ export const Evaluation = Schema.Struct({
 export type Evaluation = typeof Evaluation.Type
 
 /** What a node said of its result, beside what was counted here. */
-export const Claim = Schema.Struct({ promptTokens: Schema.Int, outputTokens: Schema.Int, countedTokens: Schema.Int })
+export const Claim = Schema.Struct({
+  promptTokens: Schema.Int,
+  outputTokens: Schema.Int,
+  countedTokens: Schema.Int,
+  /** Of the text in UTF-8: of one model they are as many a token at every node, however its runtime cuts them into pieces. */
+  outputBytes: Schema.Int
+})
 export type Claim = typeof Claim.Type
 
 export const SystemMetrics = Schema.Struct({

@@ -195,7 +195,8 @@ const accept = (state: JobActorState, result: Report<"NodeResult">["result"]) =>
       claim: {
         promptTokens: result.promptTokens,
         outputTokens: result.outputTokens,
-        countedTokens: attempt.counted.tokens
+        countedTokens: attempt.counted.tokens,
+        outputBytes: bytesFrom(state.feed.events, attempt.firstSeq)
       }
     }
     if (!output.suspicious && !prompt.suspicious) return
@@ -208,6 +209,9 @@ const accept = (state: JobActorState, result: Report<"NodeResult">["result"]) =>
       { promptTokensMax: job.promptTokensMax, outputTokens: attempt.counted.tokens }
     )
   })
+
+const bytesFrom = (events: ReadonlyArray<TokenEvent>, firstSeq: number): number =>
+  events.slice(firstSeq - 1).reduce((sum, { text }) => sum + Buffer.byteLength(text, "utf8"), 0)
 
 /** The node is back with the attempt: go on with it if it is still the one, or let the node forget it. */
 export const onNodeHolds = (state: JobActorState, { nodeId, attempt }: Report<"NodeHolds">) => {

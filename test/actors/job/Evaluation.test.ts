@@ -84,6 +84,8 @@ describe("the evaluation of a job", () => {
       assert.strictEqual(routing.nodeId, agent.nodeId)
       assert.deepInclude(system.claim, { promptTokens: 3, outputTokens: 5_000 })
       assert.strictEqual(system.claim?.countedTokens, output?.tokens.completion)
+      const text = output?.choices.map((choice) => choice.text).join("") ?? ""
+      assert.strictEqual(system.claim?.outputBytes, Buffer.byteLength(text))
       assert.strictEqual(system.answer, output?.sha256.slice(0, 16))
     })
   )

@@ -224,6 +224,19 @@ describe("a lying node", () => {
     assert.strictEqual(judge(some(50, { ...fast, totalMs: 1000 })), "good")
   })
 
+  it("C92: is one that claims more tokens for as much text than the others of its model; alone it is compared with nobody", () => {
+    const of = (node: typeof nodeId, outputTokens: number, count = LyingNodes.COMPARED_MIN) => {
+      const claim = { promptTokens: 1, outputTokens, countedTokens: 100, outputBytes: 400 }
+      return some(count, { nodeId: node, claim })
+    }
+    const [one, two] = [of(freshNode(), 100), of(freshNode(), 110)]
+    assert.strictEqual(judge([...one, ...two, ...of(nodeId, 170)]), "bad")
+    assert.strictEqual(judge([...one, ...two, ...of(nodeId, 140)]), "unclear")
+    assert.strictEqual(judge([...one, ...two, ...of(nodeId, 120)]), "good")
+    assert.strictEqual(judge([...one, ...of(nodeId, 400)]), "good")
+    assert.strictEqual(judge([...one, ...two, ...of(nodeId, 400, LyingNodes.COMPARED_MIN - 1)]), "good")
+  })
+
   it("C92: is one with one long answer to requests of different lengths, and not to one request", () => {
     const of = (promptTokens: number, answer = "abc") => anEnded({ nodeId, promptTokens, answer })
     assert.strictEqual(judge([1, 2, 3, 4, 5].map((length) => of(length))), "bad")
