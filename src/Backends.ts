@@ -6,6 +6,7 @@ import * as FileArchive from "./layers/files/FileArchive.ts"
 import { MemoryBroker } from "./layers/memory/MemoryBroker.ts"
 import * as MemoryArchive from "./layers/memory/MemoryArchive.ts"
 import * as MemoryLeases from "./layers/memory/MemoryLeases.ts"
+import * as MemoryModeration from "./layers/memory/MemoryModeration.ts"
 import { MemoryLive } from "./layers/memory/MemoryLive.ts"
 import * as MemoryLiveNodes from "./layers/memory/MemoryLiveNodes.ts"
 import * as MemoryRecords from "./layers/memory/MemoryRecords.ts"
@@ -31,8 +32,11 @@ const passing = Layer.mergeAll(
   MemoryRateLimits.layer
 )
 
+/** The settings hold what moderation goes by. */
+const moderated = <A, E, R>(stores: Layer.Layer<A, E, R>) => Layer.provideMerge(MemoryModeration.layer, stores)
+
 const sqlite = (path: string) =>
-  Layer.mergeAll(SqliteState.layer, SqliteRecords.layer).pipe(Layer.provide(SqliteClient.layer({ path })))
+  moderated(Layer.mergeAll(SqliteState.layer, SqliteRecords.layer)).pipe(Layer.provide(SqliteClient.layer({ path })))
 
 /** One file and one archive folder within the data folder; survives kill -9. */
 export const embedded = (dataFolder: string) =>
@@ -69,7 +73,7 @@ export interface Servers {
 export const cluster = (servers: Servers, dataFolder: string) => {
   const { postgresUrl, postgresOwnerUrl: ownerUrl, mongodbUrl, redisUrl, rabbitmqUrl, installation, s3 } = servers
   return Layer.mergeAll(
-    PgState.layer({ url: postgresUrl, schema: installation, ...(ownerUrl === null ? {} : { ownerUrl }) }),
+    moderated(PgState.layer({ url: postgresUrl, schema: installation, ...(ownerUrl === null ? {} : { ownerUrl }) })),
     MongoRecords.layer({ url: mongodbUrl, database: installation }),
     StandInRateLimits.layer.pipe(Layer.provideMerge(RedisLive.layer({ url: redisUrl, prefix: installation }))),
     RabbitTransport.layer({ url: rabbitmqUrl, prefix: installation }),

@@ -4,6 +4,7 @@ import { actorCommands } from "./commands/Actors.ts"
 import { archiveCommands } from "./commands/Archives.ts"
 import { creditCommands } from "./commands/CreditCommands.ts"
 import { daemonCommands } from "./commands/Daemons.ts"
+import { incidentCommands } from "./commands/Incidents.ts"
 import { jobCommands } from "./commands/Jobs.ts"
 import { keyCommands } from "./commands/Keys.ts"
 import { laneCommands } from "./commands/Lanes.ts"
@@ -11,6 +12,7 @@ import { ledgerCommands } from "./commands/LedgerCommands.ts"
 import { namespaceCommands } from "./commands/Namespaces.ts"
 import { nodeCommands } from "./commands/Nodes.ts"
 import { rollupCommands } from "./commands/Rollups.ts"
+import { ratingCommands } from "./commands/Ratings.ts"
 import { settingCommands } from "./commands/SettingCommands.ts"
 import { sweeperCommands } from "./commands/Sweepers.ts"
 import { webhookCommands } from "./commands/Webhooks.ts"
@@ -28,6 +30,8 @@ export const COMMANDS: ReadonlyArray<Command> = [
   ...daemonCommands,
   ...actorCommands,
   ...laneCommands,
+  ...incidentCommands,
+  ...ratingCommands,
   ...webhookCommands,
   ...settingCommands
 ]

@@ -12,10 +12,13 @@ import { ChatCompletion, EmbeddingList, Model, ModelList, TextCompletion } from 
 import { ChatRequest } from "../schemas/openai/ChatRequest.ts"
 import { CompletionRequest } from "../schemas/openai/CompletionRequest.ts"
 import { EmbeddingsRequest } from "../schemas/openai/EmbeddingsRequest.ts"
+import { IncidentList } from "../schemas/openai/IncidentView.ts"
 import { JobSubmission } from "../schemas/openai/JobSubmission.ts"
 import {
   BalanceView,
   InvoiceView,
+  EvaluationView,
+  FeedbackOrder,
   JobExplanation,
   JobList,
   JobTrace,
@@ -85,7 +88,12 @@ export class Jobs extends HttpApiGroup.make("jobs").add(
     "Why it runs where it runs, or why it waits"
   ),
   get("traceJob", "/v1/jobs/:id/trace", { params: id, success: JobTrace }).annotate(says, "Its life, in order"),
-  post("cancelJob", "/v1/jobs/:id/cancel", { params: id, success: JobView }).annotate(says, "Cancel it")
+  post("cancelJob", "/v1/jobs/:id/cancel", { params: id, success: JobView }).annotate(says, "Cancel it"),
+  post("giveFeedback", "/v1/jobs/:id/feedback", {
+    params: id,
+    payload: FeedbackOrder,
+    success: EvaluationView
+  }).annotate(says, "Say what you think of its answer: a score from 1 to 5, a label, a comment; the last one counts")
 ) {}
 
 export class Account extends HttpApiGroup.make("account").add(
@@ -97,7 +105,11 @@ export class Account extends HttpApiGroup.make("account").add(
   get("retrieveInvoice", "/v1/invoice", {
     query: { from: optional, to: optional, format: optional },
     success: [InvoiceView, Schema.String.pipe(HttpApiSchema.asText({ contentType: "text/csv" }))]
-  }).annotate(says, "What was granted, charged and is left, from the ledger; as JSON or CSV")
+  }).annotate(says, "What was granted, charged and is left, from the ledger; as JSON or CSV"),
+  get("searchIncidents", "/v1/incidents", {
+    query: { kind: optional, type: optional, open: optional, from: optional, to: optional, limit: optional },
+    success: IncidentList
+  }).annotate(says, "What happened that should be known, newest first; `open=true`: what goes on")
 ) {}
 
 export class Open extends HttpApiGroup.make("open").add(

@@ -202,11 +202,32 @@ class Upkeep extends HttpApiGroup.make("upkeep").add(
   })
 ) {}
 
+const Ratings = Schema.Struct({
+  group: Schema.String,
+  ratings: Schema.Int,
+  /** Of scores from 1 to 5. */
+  meanScore: Schema.Finite,
+  /** Scores of 1 and 2. */
+  low: Schema.Int
+})
+
 class Oversight extends HttpApiGroup.make("oversight").add(
   get("listIncidents", "/control/incidents", {
-    query: { kind: optional, type: optional, subject: optional, from: optional, to: optional, limit: optional },
+    query: {
+      kind: optional,
+      type: optional,
+      subject: optional,
+      open: optional,
+      from: optional,
+      to: optional,
+      limit: optional
+    },
     success: many(Incident)
-  }),
+  }).annotate(says, "What happened that should be known, newest first; `open=true`: what goes on"),
+  get("listRatings", "/control/ratings", {
+    query: { by: optional, from: optional, to: optional, limit: optional },
+    success: many(Ratings)
+  }).annotate(says, "What customers think of the answers, by node or model"),
   get("listAudit", "/control/audit", { query: page, success: Schema.JsonObject }),
   get("verifyAudit", "/control/audit/verify", { success: Schema.JsonObject })
 ) {}

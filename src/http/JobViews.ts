@@ -1,7 +1,8 @@
 /** Rows and summaries as the wire tells them to customers: amounts in credits, and no node anywhere. */
 import { toDecimal } from "../schemas/Credits.ts"
 import type { JobRow } from "../schemas/JobState.ts"
-import type { JobLine, JobView } from "../schemas/openai/JobView.ts"
+import type { Evaluation } from "../schemas/JobRecord.ts"
+import type { EvaluationView, JobLine, JobView } from "../schemas/openai/JobView.ts"
 import type { JobSummary } from "../layers/JobSearch.ts"
 import { errorOf, hasEnded } from "./JobOutcome.ts"
 
@@ -30,6 +31,13 @@ export const viewOf = (row: JobRow): JobView => {
     error: errorOf(row)
   }
 }
+
+export const evaluationOf = (evaluation: Evaluation): EvaluationView => ({
+  failure: evaluation.failure,
+  low_confidence: evaluation.lowConfidence,
+  moderation: evaluation.moderation,
+  feedback: evaluation.feedback ?? null
+})
 
 export const lineOf = (summary: JobSummary): JobLine => ({
   id: summary.jobId,

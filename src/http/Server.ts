@@ -21,6 +21,7 @@ import * as PeerAddress from "./PeerAddress.ts"
 import { Rejections } from "./Rejections.ts"
 import type { Route, ServicesOf } from "./Route.ts"
 import * as RouteTable from "./RouteTable.ts"
+import { Throttles } from "./Throttles.ts"
 import { actorRoutes } from "./routes/control/Actors.ts"
 import { healthRoutes } from "./routes/control/Health.ts"
 import { controlJobRoutes } from "./routes/control/Jobs.ts"
@@ -34,6 +35,8 @@ import { rollupRoutes } from "./routes/control/Rollups.ts"
 import { settingsRoutes } from "./routes/control/Settings.ts"
 import { upkeepRoutes } from "./routes/control/Upkeep.ts"
 import { webhookRoutes } from "./routes/control/Webhooks.ts"
+import { feedbackRoutes } from "./routes/Feedback.ts"
+import { incidentRoutes } from "./routes/Incidents.ts"
 import { inferenceRoutes } from "./routes/Inference.ts"
 import { invoiceRoutes } from "./routes/Invoice.ts"
 import { jobEvents } from "./routes/JobEvents.ts"
@@ -58,8 +61,10 @@ const makePublicRoutes = Effect.gen(function* () {
     ...inferenceRoutes,
     ...modelRoutes,
     ...jobRoutes,
+    ...feedbackRoutes,
     ...usageRoutes,
     ...invoiceRoutes,
+    ...incidentRoutes,
     ...plannedRoutes,
     ...(yield* makeStatusRoutes),
     ...(yield* makeDocumentRoutes(PublicApi)),
@@ -153,6 +158,6 @@ export const layer = Layer.effect(
     const controlUrl = urlOf(yield* listenControl)
     return Listeners.of({ controlUrl, publicUrl: urlOf(yield* listenPublic) })
   })
-).pipe(Layer.provide(Rejections.layer))
+).pipe(Layer.provide(Layer.mergeAll(Rejections.layer, Throttles.layer)))
 
 const urlOf = ({ host, port }: Listening): string => `http://${host.includes(":") ? `[${host}]` : host}:${port}`

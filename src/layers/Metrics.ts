@@ -37,6 +37,10 @@ export const rollupEntries = counter(
 export const rollupsClosedUntil = Metric.gauge("resultity_rollups_closed_until_seconds", {
   description: "Epoch seconds up to which every rollup is closed"
 })
+export const episodes = counter(
+  "resultity_episodes_total",
+  "Episodes that detectors opened or closed, by type and change"
+)
 export const nodesConnected = Metric.gauge("resultity_nodes_connected", {
   description: "Sessions of nodes in this daemon"
 })

@@ -49,6 +49,7 @@ export const REFUSALS = {
 
 export const RefusalCode = Schema.Literals(Object.keys(REFUSALS) as ReadonlyArray<keyof typeof REFUSALS>)
 export type RefusalCode = typeof RefusalCode.Type
+export const isRefusalCode = Schema.is(RefusalCode)
 
 export class Refusal extends Schema.TaggedError<Refusal>()("Refusal", {
   code: RefusalCode,

@@ -2,8 +2,10 @@
  * The rules that an operator may change while daemons run: prices, limits, patience. Each change is a new
  * version with who and why; its digest is what nodes report as the configuration they work under.
  */
+import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { CreditsFromString } from "./Credits.ts"
+import { DetectorRules } from "./DetectorRules.ts"
 
 const Ms = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 86_400_000 }))
 
@@ -49,7 +51,19 @@ export const RuntimeSettings = Schema.Struct({
   /** Jobs that may wait for the broker before admission answers 503. */
   outboxMax: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 10_000_000 })),
   /** Jobs that may wait in one lane before admission answers 503. */
-  laneMax: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 10_000_000 }))
+  laneMax: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 10_000_000 })),
+  /** A job that completed after so long is a warning. Stored settings may be older than this rule, and those below. */
+  slowJobMs: Ms.pipe(Schema.withDecodingDefaultKey(Effect.succeed(120_000))),
+  /** The mean probability of an answer's tokens below which it is one of low confidence. */
+  confidenceMin: Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1 })).pipe(
+    Schema.withDecodingDefaultKey(Effect.succeed(0.3))
+  ),
+  /** By flag: words that set it. */
+  moderation: Schema.Record(
+    Schema.String.check(Schema.isPattern(/^[a-z][a-z0-9_]{0,63}$/)),
+    Schema.Array(Schema.String.check(Schema.isPattern(/^\S.{0,99}$/u))).check(Schema.isMaxLength(1000))
+  ).pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))),
+  detectors: DetectorRules.pipe(Schema.withDecodingDefaultKey(Effect.succeed({})))
 })
 export type RuntimeSettings = typeof RuntimeSettings.Type
 

@@ -5,6 +5,7 @@ import { COMMANDS } from "../../src/cli/Commands.ts"
 import { callAt, fake } from "./FakeControl.ts"
 import { ledgerCases } from "./ledgerCases.ts"
 import * as Sample from "./samples.ts"
+import { incidentCases } from "./incidentCases.ts"
 import { webhookCases } from "./webhookCases.ts"
 
 const { NODE, NS, KEY, JOB, SEGMENT, AT } = Sample
@@ -21,6 +22,7 @@ interface Case {
 }
 
 const CASES: ReadonlyArray<Case> = [
+  ...incidentCases,
   ...webhookCases,
   ...ledgerCases,
   {

@@ -13,6 +13,7 @@ import { creditLedgerContract } from "./contracts/CreditLedger.contract.ts"
 import { daemonsContract } from "./contracts/Daemons.contract.ts"
 import { jobStoreContract } from "./contracts/JobStore.contract.ts"
 import { jobSurveyContract } from "./contracts/JobSurvey.contract.ts"
+import { moderationContract } from "./contracts/Moderation.contract.ts"
 import { namespacesContract } from "./contracts/Namespaces.contract.ts"
 import { nodeRegistryContract } from "./contracts/NodeRegistry.contract.ts"
 import { outboxContract } from "./contracts/Outbox.contract.ts"
@@ -42,6 +43,7 @@ nodeRegistryContract("memory", memory)
 catalogContract("memory", memory)
 daemonsContract("memory", memory)
 auditContract("memory", memory, { tamper })
+moderationContract("memory", MemoryStateLayers.over(MemoryState.make()))
 settingsContract("memory", memory, { another: MemoryStateLayers.over(cluster) })
 sweeperStatesContract("memory", memory)
 webhooksContract("memory", memory)

@@ -14,6 +14,7 @@ import { jobRecordsContract } from "./contracts/JobRecords.contract.ts"
 import { jobSearchContract } from "./contracts/JobSearch.contract.ts"
 import { logsContract } from "./contracts/Logs.contract.ts"
 import { recordRetentionContract } from "./contracts/RecordRetention.contract.ts"
+import { signalsContract } from "./contracts/Signals.contract.ts"
 import { tracesContract } from "./contracts/Traces.contract.ts"
 
 const url = process.env["MONGODB_URL"] ?? ""
@@ -60,6 +61,7 @@ if (url === "") {
   jobSearchContract("MongoDB", layer)
   recordRetentionContract("MongoDB", layer, { lives: MongoRecords.layer(optionsIn(freshDatabase())) })
   incidentsContract("MongoDB", layer)
+  signalsContract("MongoDB", layer)
 
   describe("two clients of one MongoDB", () => {
     const options = optionsIn(freshDatabase())

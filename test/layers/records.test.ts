@@ -18,6 +18,7 @@ import { jobRecordsContract } from "./contracts/JobRecords.contract.ts"
 import { jobSearchContract } from "./contracts/JobSearch.contract.ts"
 import { logsContract } from "./contracts/Logs.contract.ts"
 import { recordRetentionContract } from "./contracts/RecordRetention.contract.ts"
+import { signalsContract } from "./contracts/Signals.contract.ts"
 import { tracesContract } from "./contracts/Traces.contract.ts"
 
 const home = mkdtempSync(join(tmpdir(), "records-"))
@@ -44,6 +45,7 @@ for (const name of ["memory", "SQLite in memory", "SQLite in a folder"] as const
   jobSearchContract(name, layer())
   recordRetentionContract(name, layer(), { lives: livesOf[name]() })
   incidentsContract(name, layer())
+  signalsContract(name, layer())
 }
 
 const state = MemoryRecords.make()

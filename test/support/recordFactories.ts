@@ -8,7 +8,7 @@ import type { ArchivedJob } from "../../src/layers/RecordRetention.ts"
 import { SegmentId } from "../../src/schemas/Archive.ts"
 import { canonicalJson } from "../../src/schemas/CanonicalJson.ts"
 import { IncidentId, JobId, KeyId, NamespaceId, NodeId } from "../../src/schemas/Ids.ts"
-import type { Incident } from "../../src/schemas/Incident.ts"
+import type { Incident, Sighting } from "../../src/schemas/Incident.ts"
 import { JobRecord, type LogEntry, RECORD_VERSION } from "../../src/schemas/JobRecord.ts"
 import { TokenEvent } from "../../src/schemas/TokenEvent.ts"
 import { withPlainKeys } from "./PlainKeys.ts"
@@ -119,6 +119,12 @@ export const anIncident = (over: Partial<Incident> = {}): Incident => ({
   at: 1_700_000_000_000,
   ...over
 })
+
+/** What a detector saw. */
+export const aSighting = (over: Partial<Sighting> = {}): Sighting => {
+  const { id: _, ...facts } = anIncident()
+  return { ...facts, ...over }
+}
 
 const RecordJson = Schema.toCodecJson(JobRecord)
 export const encodeRecord = Schema.encodeSync(RecordJson)

@@ -8,27 +8,33 @@ import type { ActorRef } from "../../kernel/ActorRef.ts"
 import { Registry } from "../../kernel/Registry.ts"
 import { Archive } from "../../layers/Archive.ts"
 import { DaemonConfig } from "../../layers/DaemonConfig.ts"
+import { CreditLedger } from "../../layers/CreditLedger.ts"
 import { Daemons } from "../../layers/Daemons.ts"
 import { Incidents } from "../../layers/Incidents.ts"
 import { JobRecords } from "../../layers/JobRecords.ts"
 import { JobStore, JobSurvey } from "../../layers/JobStore.ts"
+import { LiveNodes } from "../../layers/LiveNodes.ts"
 import { Namespaces } from "../../layers/Namespaces.ts"
+import { NodeRegistry } from "../../layers/NodeRegistry.ts"
 import { Notices } from "../../layers/Notices.ts"
 import { Outbox } from "../../layers/Outbox.ts"
 import { Outage } from "../../layers/Outage.ts"
 import { RecordRetention } from "../../layers/RecordRetention.ts"
 import { Rollups } from "../../layers/Rollups.ts"
+import { Settings } from "../../layers/Settings.ts"
+import { Signals } from "../../layers/Signals.ts"
 import { SweeperStates, type SweeperState } from "../../layers/SweeperStates.ts"
 import { Traces } from "../../layers/Traces.ts"
 import { Transport } from "../../layers/Transport.ts"
 import { Webhooks } from "../../layers/Webhooks.ts"
 import { WebhookSender } from "../../layers/WebhookSender.ts"
-import { sweeperAddress } from "../../schemas/Address.ts"
-import type { DaemonId } from "../../schemas/Ids.ts"
+import { nodeAddress, sweeperAddress } from "../../schemas/Address.ts"
+import type { DaemonId, NodeId } from "../../schemas/Ids.ts"
 import { refuse, type Refusal } from "../../schemas/Refusal.ts"
 import { Heart } from "../Heart.ts"
 import { Mail } from "../Mail.ts"
 import { isOutage, Root } from "../Root.ts"
+import * as DetectorSweeper from "./DetectorSweeper.ts"
 import * as ExpirySweeper from "./ExpirySweeper.ts"
 import * as NoticeLanes from "./NoticeLanes.ts"
 import * as OutboxRelaySweeper from "./OutboxRelaySweeper.ts"
@@ -85,10 +91,9 @@ export class SweepSupervisor extends Context.Service<
   )
 }
 
-const makeSweepers: Effect.Effect<
-  ReadonlyArray<Options>,
-  never,
+type Needed =
   | Archive
+  | CreditLedger
   | DaemonConfig
   | Daemons
   | Heart
@@ -96,17 +101,24 @@ const makeSweepers: Effect.Effect<
   | JobRecords
   | JobStore
   | JobSurvey
+  | LiveNodes
+  | Mail
   | Namespaces
+  | NodeRegistry
   | Notices
   | Outbox
   | RecordRetention
   | Rollups
+  | Registry
   | Scope.Scope
+  | Settings
+  | Signals
   | Traces
   | Transport
   | Webhooks
   | WebhookSender
-> = Effect.gen(function* () {
+
+const makeSweepers: Effect.Effect<ReadonlyArray<Options>, never, Needed> = Effect.gen(function* () {
   const store = yield* JobStore
   const survey = yield* JobSurvey
   const records = yield* JobRecords
@@ -127,7 +139,8 @@ const makeSweepers: Effect.Effect<
     RetentionSweeper.make(retention),
     RecordRepairSweeper.make({ records, store, traces: yield* Traces }),
     WebhookSweeper.make(yield* webhookHouse),
-    RollupSweeper.make(yield* Rollups)
+    RollupSweeper.make(yield* Rollups),
+    DetectorSweeper.make(yield* detectorHouse)
   ]
 })
 
@@ -135,6 +148,25 @@ const webhookHouse = Effect.gen(function* () {
   const notices = yield* Notices
   const lanes = yield* NoticeLanes.make({ notices, sender: yield* WebhookSender })
   return { webhooks: yield* Webhooks, notices, incidents: yield* Incidents, lanes }
+})
+
+const detectorHouse = Effect.gen(function* () {
+  const [registry, mail] = [yield* Registry, yield* Mail]
+  return {
+    signals: yield* Signals,
+    incidents: yield* Incidents,
+    settings: yield* Settings,
+    ledger: yield* CreditLedger,
+    survey: yield* JobSurvey,
+    live: yield* LiveNodes,
+    nodes: yield* NodeRegistry,
+    told: (nodeId: NodeId): void => {
+      // The node may be connected to any daemon, this one too; a word that is lost is caught up with its next session.
+      const here = registry.find<{ readonly _tag: "RestrictionsChanged" }>(nodeAddress(nodeId))
+      if (here._tag === "Some") here.value.tellUnsafe({ _tag: "RestrictionsChanged" })
+      mail.post({ _tag: "Topic", topic: "node" }, { _tag: "NodeRestricted", nodeId })
+    }
+  }
 })
 
 type Find = (name: string) => Option.Option<ActorRef<SweeperMessage>>

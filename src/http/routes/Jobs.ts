@@ -10,7 +10,7 @@ import * as Schema from "effect/Schema"
 import type { AnswerShape } from "../AnswerShape.ts"
 import { type Call, json, jsonObject, type KeyedCall, scopeOf } from "../Call.ts"
 import { failureOf, hasEnded } from "../JobOutcome.ts"
-import { viewOf } from "../JobViews.ts"
+import { evaluationOf, viewOf } from "../JobViews.ts"
 import { keyed } from "../Route.ts"
 import { wholeAnswer } from "../WholeAnswer.ts"
 
@@ -33,7 +33,17 @@ export const rowOf = Effect.fnUntraced(function* (call: KeyedCall) {
   )
 })
 
-const job = keyed((call) => Effect.map(rowOf(call), (row) => json(viewOf(row))))
+const job = keyed(
+  Effect.fnUntraced(function* (call: KeyedCall) {
+    const row = yield* rowOf(call)
+    if (!hasEnded(row)) return json(viewOf(row))
+    // How it stands is the row's to say, also while the records are out.
+    const record = yield* (yield* JobRecords)
+      .get(scopeOf(call), row.job.id)
+      .pipe(Effect.catchTag("Outage", ({ during }) => Effect.as(Effect.logDebug("no evaluation", { during }), null)))
+    return json({ ...viewOf(row), ...(record === null ? {} : { evaluation: evaluationOf(record.evaluation) }) })
+  })
+)
 
 const result = keyed(
   Effect.fnUntraced(function* (call: KeyedCall) {

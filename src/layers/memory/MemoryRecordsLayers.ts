@@ -1,5 +1,5 @@
 /**
- * The seven record contracts in memory over one state. `layer` brings a fresh state with it; `over` shares a state that a test keeps while
+ * The record contracts in memory over one state. `layer` brings a fresh state with it; `over` shares a state that a test keeps while
  * daemons come and go.
  */
 import * as Layer from "effect/Layer"
@@ -10,6 +10,7 @@ import * as MemoryJobSearch from "./MemoryJobSearch.ts"
 import * as MemoryLogs from "./MemoryLogs.ts"
 import * as MemoryRecordRetention from "./MemoryRecordRetention.ts"
 import * as MemoryRecords from "./MemoryRecords.ts"
+import * as MemorySignals from "./MemorySignals.ts"
 import * as MemoryTraces from "./MemoryTraces.ts"
 
 const contracts = Layer.mergeAll(
@@ -19,6 +20,7 @@ const contracts = Layer.mergeAll(
   MemoryJobSearch.layer,
   MemoryRecordRetention.layer,
   MemoryIncidents.layer,
+  MemorySignals.layer,
   MemoryArchive.layer
 )
 

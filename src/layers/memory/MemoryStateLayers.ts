@@ -10,6 +10,7 @@ import * as MemoryCreditLedger from "./MemoryCreditLedger.ts"
 import * as MemoryDaemons from "./MemoryDaemons.ts"
 import * as MemoryJobStore from "./MemoryJobStore.ts"
 import * as MemoryJobSurvey from "./MemoryJobSurvey.ts"
+import * as MemoryModeration from "./MemoryModeration.ts"
 import * as MemoryNamespaces from "./MemoryNamespaces.ts"
 import * as MemoryNodeRegistry from "./MemoryNodeRegistry.ts"
 import * as MemoryNotices from "./MemoryNotices.ts"
@@ -21,7 +22,7 @@ import * as MemoryState from "./MemoryState.ts"
 import * as MemorySweeperStates from "./MemorySweeperStates.ts"
 import * as MemoryWebhooks from "./MemoryWebhooks.ts"
 
-export const contracts = Layer.mergeAll(
+const stores = Layer.mergeAll(
   MemoryJobStore.layer,
   MemoryJobSurvey.layer,
   MemoryOutbox.layer,
@@ -39,6 +40,9 @@ export const contracts = Layer.mergeAll(
   MemoryRollups.layer,
   MemoryRollupDays.layer
 )
+
+/** With what reads the settings beside them. */
+export const contracts = Layer.provideMerge(MemoryModeration.layer, stores)
 
 export const layer = Layer.provideMerge(contracts, MemoryState.layer)
 

@@ -43,6 +43,9 @@ export interface JobDocument extends Readonly<Record<Body, string | null>> {
   readonly promptTokens: number
   readonly outputTokens: number
   readonly failure: boolean
+  /** Of feedback: when it was given, and its score. */
+  readonly feedbackAt: number | null
+  readonly feedbackScore: number | null
   readonly queueMs: number | null
   readonly dispatchMs: number | null
   readonly firstTokenMs: number | null
@@ -107,6 +110,12 @@ export interface IncidentDocument {
   readonly subject: string
   readonly at: number
   readonly body: string
+  readonly keyId: string | null
+  /** Of an episode; null: it happened once. */
+  readonly number: number | null
+  readonly sightings: number | null
+  readonly closedAt: number | null
+  readonly isOpen: boolean
 }
 
 /** How many documents a segment took with it. */

@@ -42,7 +42,12 @@ const ENCODERS: Encoders = {
     outputTokens: output?.tokens.completion ?? 0,
     output: orNull(output)
   }),
-  evaluation: (evaluation) => ({ failure: evaluation.failure, evaluation: JSON.stringify(evaluation) }),
+  evaluation: (evaluation) => ({
+    failure: evaluation.failure,
+    feedbackAt: evaluation.feedback?.at ?? null,
+    feedbackScore: evaluation.feedback?.score ?? null,
+    evaluation: JSON.stringify(evaluation)
+  }),
   system: (system) => ({
     queueMs: system.queueMs,
     dispatchMs: system.dispatchMs,

@@ -6,6 +6,7 @@ import * as JobRecords from "./MongoJobRecords.ts"
 import * as JobSearch from "./MongoJobSearch.ts"
 import * as Logs from "./MongoLogs.ts"
 import * as RecordRetention from "./MongoRecordRetention.ts"
+import * as Signals from "./MongoSignals.ts"
 import * as Traces from "./MongoTraces.ts"
 
 export type { MongoOptions } from "./MongoClient.ts"
@@ -16,7 +17,8 @@ export const contracts = Layer.mergeAll(
   Logs.layer,
   JobSearch.layer,
   RecordRetention.layer,
-  Incidents.layer
+  Incidents.layer,
+  Signals.layer
 )
 
 export const layer = (options: MongoClient.MongoOptions) => contracts.pipe(Layer.provide(MongoClient.layer(options)))

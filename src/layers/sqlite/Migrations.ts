@@ -3,6 +3,8 @@
  * either the old shape or the new one. A step that was ever released is never edited: the next change is a new step.
  */
 import type { DatabaseSync } from "node:sqlite"
+import { episodesSchema } from "./EpisodesSchema.ts"
+import { feedbackSchema } from "./FeedbackSchema.ts"
 import { recordsSchema } from "./RecordsSchema.ts"
 import { rollupsSchema } from "./RollupsSchema.ts"
 import { DatabaseNewer } from "./SqliteErrors.ts"
@@ -25,7 +27,9 @@ export const migrations: ReadonlyArray<Migration> = [
   { name: "records", sql: recordsSchema },
   { name: "epochs of records, generations of nodes", sql: generations },
   { name: "webhooks", sql: webhooksSchema },
-  { name: "rollups", sql: rollupsSchema }
+  { name: "rollups", sql: rollupsSchema },
+  { name: "episodes and what detectors ask", sql: episodesSchema },
+  { name: "feedback by time", sql: feedbackSchema }
 ]
 
 const TABLE = `CREATE TABLE IF NOT EXISTS migration (

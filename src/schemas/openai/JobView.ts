@@ -1,9 +1,29 @@
 /** Jobs as their namespace sees them. No node, daemon or session is named anywhere: who served a request is not the customer's to know. */
 import * as Schema from "effect/Schema"
 import { Endpoint, Mode, Priority } from "../Job.ts"
+import { Feedback } from "../JobRecord.ts"
 import { AttemptState, JobState } from "../JobState.ts"
 
 const Amount = Schema.String
+
+/** What a customer thinks of an answer. */
+export const FeedbackView = Schema.Struct({
+  score: Schema.Int,
+  label: Schema.NullOr(Schema.String),
+  comment: Schema.NullOr(Schema.String),
+  at: Schema.Int
+}).annotate({ identifier: "Feedback" })
+export type FeedbackView = typeof FeedbackView.Type
+
+export const EvaluationView = Schema.Struct({
+  /** Whether any attempt failed, also when the job went well in the end. */
+  failure: Schema.Boolean,
+  /** null: the model did not say how sure it was. */
+  low_confidence: Schema.NullOr(Schema.Boolean),
+  moderation: Schema.Array(Schema.String),
+  feedback: Schema.NullOr(FeedbackView)
+}).annotate({ identifier: "Evaluation" })
+export type EvaluationView = typeof EvaluationView.Type
 
 export const JobView = Schema.Struct({
   id: Schema.String,
@@ -25,7 +45,9 @@ export const JobView = Schema.Struct({
   cost: Schema.NullOr(Amount),
   error: Schema.NullOr(
     Schema.Struct({ code: Schema.String, cause: Schema.NullOr(Schema.String), message: Schema.String })
-  )
+  ),
+  /** Of a job that ended, while its record is here. */
+  evaluation: Schema.optionalKey(EvaluationView)
 }).annotate({ identifier: "Job" })
 export type JobView = typeof JobView.Type
 
@@ -170,3 +192,10 @@ export const StatusView = Schema.Struct({
   )
 }).annotate({ identifier: "Status" })
 export type StatusView = typeof StatusView.Type
+
+/** The last one given counts. */
+export const FeedbackOrder = Schema.Struct({
+  score: Feedback.fields.score,
+  label: Schema.optionalKey(Feedback.fields.label),
+  comment: Schema.optionalKey(Feedback.fields.comment)
+}).annotate({ identifier: "FeedbackOrder" })

@@ -9,9 +9,10 @@ import { collectionsOf } from "../../../src/layers/mongodb/Collections.ts"
 import { INDEXES, makeIndexes } from "../../../src/layers/mongodb/Indexes.ts"
 import { pipelineOf } from "../../../src/layers/mongodb/JobUsage.ts"
 import { MongoClient } from "../../../src/layers/mongodb/MongoClient.ts"
-import { find as findIncidents, findAfter } from "../../../src/layers/mongodb/MongoIncidents.ts"
+import { find as findIncidents, findAfter, findLatest } from "../../../src/layers/mongodb/MongoIncidents.ts"
 import { find as findJobs } from "../../../src/layers/mongodb/MongoJobSearch.ts"
 import { find as findLogs } from "../../../src/layers/mongodb/MongoLogs.ts"
+import { findEnded, ratedPipeline, refusedPipeline } from "../../../src/layers/mongodb/MongoSignals.ts"
 import { freshJob, freshKey, freshNamespace, freshNode, only, operator } from "../../support/recordFactories.ts"
 import { freshDatabase, sharedClient, withMongo } from "./MongoRig.ts"
 
@@ -73,10 +74,25 @@ withMongo("questions to MongoDB", () => {
       const { jobs, logs, incidents } = collectionsOf(db)
       const ids = Array.from({ length: 500 }, (_, index) => index)
       const of = (index: number) => ({ namespaceId: index % 2 === 0 ? namespaceId : "ns_other", createdAt: AT + index })
-      const job = { state: "completed", completeness: "complete", held: false, finishedAt: AT, segmentId: null }
+      const job = {
+        state: "completed",
+        completeness: "complete",
+        held: false,
+        finishedAt: AT,
+        segmentId: null,
+        feedbackAt: AT
+      }
       await jobs.insertMany(ids.map((index) => ({ _id: `job_${index}`, ...of(index), ...job, nodeId: "n" })) as never)
       await logs.insertMany(ids.map((index) => ({ _id: `${index}`, ...of(index), at: index, type: "system" })) as never)
-      await incidents.insertMany(ids.map((index) => ({ _id: `${index}`, ...of(index), at: index })) as never)
+      await incidents.insertMany(
+        ids.map((index) => ({
+          _id: `${index}`,
+          ...of(index),
+          at: index,
+          closedAt: index,
+          openKey: `${index}`
+        })) as never
+      )
     })
   )
 
@@ -153,8 +169,26 @@ withMongo("questions to MongoDB", () => {
   })
 
   it("incidents behind a place are served in order by time", async () => {
-    const explained = await asked((each) => findAfter(each, { at: 100, id: "1" }, 300, 5).explain())
-    assertServed(explained, "by_time", true)
+    for (const [order, index] of [
+      ["opened", "by_time"],
+      ["closed", "by_end"]
+    ] as const) {
+      const explained = await asked((each) => findAfter(each, order, { at: 100, id: "1" }, 300, 5).explain())
+      assertServed(explained, index, true)
+    }
+    assertServed(await asked((each) => findLatest(each, "t", "s").explain()), "by_number", true)
+  })
+
+  it("what detectors ask is served by its own indexes", async () => {
+    assertServed(await asked((each) => findEnded(each, AT, AT + 1, 5).explain()), "by_finish", true)
+    const refused = await asked(({ collections }) =>
+      collections.incidents.aggregate(refusedPipeline(1, 100, 5), { hint: "by_refused_key" }).explain()
+    )
+    assertServed(refused, "by_refused_key", false)
+    const rated = await asked(({ collections }) =>
+      collections.jobs.aggregate(ratedPipeline("node", 1, 100, 5), { hint: "by_feedback" }).explain()
+    )
+    assertServed(rated, "by_feedback", false)
   })
 
   it("any question about incidents is served in order", async () => {
@@ -168,6 +202,8 @@ withMongo("questions to MongoDB", () => {
         const explained = await asked((each) => findIncidents(each, scope, { ...query, limit: 5 }).explain())
         assertServed(explained, `${prefix}${facet}`, true)
       }
+      const open = await asked((each) => findIncidents(each, scope, { type: "abuse", open: true, limit: 5 }).explain())
+      assertServed(open, "open_by_time", true)
     }
   })
 

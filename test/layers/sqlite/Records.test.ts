@@ -13,7 +13,8 @@ import type { JobFilter } from "../../../src/layers/JobSearch.ts"
 import { Logs } from "../../../src/layers/Logs.ts"
 import { RecordRetention } from "../../../src/layers/RecordRetention.ts"
 import * as SqliteClient from "../../../src/layers/sqlite/SqliteClient.ts"
-import { AFTER, listText } from "../../../src/layers/sqlite/SqliteIncidents.ts"
+import { ENDED as ENDED_JOBS } from "../../../src/layers/sqlite/SqliteSignals.ts"
+import { AFTER, AFTER_END, LATEST, listText } from "../../../src/layers/sqlite/SqliteIncidents.ts"
 import { UNFINISHED_TEXT } from "../../../src/layers/sqlite/SqliteJobRecords.ts"
 import { searchText, usageText } from "../../../src/layers/sqlite/SqliteJobSearch.ts"
 import { queryText } from "../../../src/layers/sqlite/SqliteLogs.ts"
@@ -115,14 +116,19 @@ it.layer(SqliteClient.layer({ path: ":memory:" }))("Plans of the records in SQLi
         listText(scope, { limit: 5 }),
         listText(scope, { kind: "anomaly", limit: 5 }),
         listText(scope, { type: "abuse", kind: "anomaly", limit: 5 }),
-        listText(scope, { subject: "s", type: "abuse", from: 1, to: 2, limit: 5 })
+        listText(scope, { subject: "s", type: "abuse", from: 1, to: 2, limit: 5 }),
+        listText(scope, { open: true, limit: 5 }),
+        listText(scope, { open: true, type: "abuse", from: 1, to: 2, limit: 5 })
       ])
       for (const query of [
         { text: UNFINISHED_TEXT, values: [1, 5] },
         { text: TEXTS.expired, values: ["ns", 1, 5] },
         ...logs,
         ...incidents,
-        { text: AFTER, values: [1, "", 2, 5] }
+        { text: AFTER, values: [1, "", 2, 5] },
+        { text: AFTER_END, values: [1, "", 2, 5] },
+        { text: LATEST, values: ["abuse", "s"] },
+        { text: ENDED_JOBS, values: [1, 2, 5] }
       ]) {
         const plan = yield* planOf(query)
         assert.lengthOf(plan, 1, `${query.text}: ${plan.join("; ")}`)

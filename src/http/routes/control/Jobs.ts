@@ -49,13 +49,17 @@ const get = open(
   })
 )
 
-/** Operators do not read what customers ask and are answered. */
+/** Operators do not read what customers ask, are answered, and say of it. */
 const withoutText = (record: JobRecord) => {
   const { request: _, ...input } = record.input
   const { choices, ...output } = record.output ?? { choices: [] }
+  const { feedback, ...evaluation } = record.evaluation
+  const rated =
+    feedback === undefined ? {} : { feedback: { score: feedback.score, label: feedback.label, at: feedback.at } }
   return {
     ...record,
     input,
+    evaluation: { ...evaluation, ...rated },
     output:
       record.output === null ? null : { ...output, choices: choices.map(({ choice, finish }) => ({ choice, finish })) }
   }
