@@ -32,6 +32,7 @@ const NO_BACK_END = new Set([
   "Traced",
   "Batcher",
   "JobText",
+  "JobTally",
   "Diagnosis",
   "Readiness",
   "DaemonConfig",

@@ -4,6 +4,7 @@
  */
 import type { DatabaseSync } from "node:sqlite"
 import { recordsSchema } from "./RecordsSchema.ts"
+import { searchSchema } from "./SearchSchema.ts"
 import { DatabaseNewer } from "./SqliteErrors.ts"
 import { stateSchema } from "./StateSchema.ts"
 import { webhooksSchema } from "./WebhooksSchema.ts"
@@ -23,7 +24,8 @@ export const migrations: ReadonlyArray<Migration> = [
   { name: "state", sql: stateSchema },
   { name: "records", sql: recordsSchema },
   { name: "epochs of records, generations of nodes", sql: generations },
-  { name: "webhooks", sql: webhooksSchema }
+  { name: "webhooks", sql: webhooksSchema },
+  { name: "times of jobs, logs by type", sql: searchSchema }
 ]
 
 const TABLE = `CREATE TABLE IF NOT EXISTS migration (

@@ -37,6 +37,8 @@ const COLUMNS: Columns = {
   ],
   evaluation: (evaluation) => [["evaluation", JSON.stringify(evaluation)]],
   system: (system) => [
+    ["queue_ms", system.queueMs],
+    ["first_token_ms", system.firstTokenMs],
     ["total_ms", system.totalMs],
     ["system", JSON.stringify(system)]
   ],
