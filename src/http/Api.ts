@@ -19,6 +19,8 @@ import {
   JobList,
   JobTrace,
   JobView,
+  LogList,
+  StatsView,
   StatusView,
   UsageView
 } from "../schemas/openai/JobView.ts"
@@ -30,6 +32,20 @@ const id = { id: Schema.String }
 const Events = Schema.String.pipe(HttpApiSchema.asText({ contentType: "text/event-stream" }))
 const Accepted = JobView.pipe(HttpApiSchema.status(202))
 const optional = Schema.optionalKey(Schema.String)
+
+/** What a search of jobs may ask for. */
+const filters = {
+  model: optional,
+  type: optional,
+  mode: optional,
+  status: optional,
+  from: optional,
+  to: optional,
+  user: optional,
+  key: optional,
+  error: optional,
+  text: optional
+}
 
 /** A title for the document's list of operations. */
 const says = OpenApi.Summary
@@ -57,19 +73,16 @@ export class Jobs extends HttpApiGroup.make("jobs").add(
     success: [Accepted, ChatCompletion, TextCompletion, EmbeddingList, Events]
   }).annotate(says, "Submit a job"),
   get("searchJobs", "/v1/jobs", {
-    query: {
-      model: optional,
-      type: optional,
-      mode: optional,
-      status: optional,
-      from: optional,
-      to: optional,
-      user: optional,
-      limit: optional,
-      cursor: optional
-    },
+    query: { ...filters, limit: optional, cursor: optional },
     success: JobList
-  }).annotate(says, "Find jobs, newest first"),
+  }).annotate(says, "Find jobs, newest first, also by a word of prompt or answer (`text`)"),
+  get("exportJobs", "/v1/jobs/export", {
+    query: { ...filters, format: optional, include: optional, after: optional },
+    success: [
+      Schema.String.pipe(HttpApiSchema.asText({ contentType: "application/x-ndjson" })),
+      Schema.String.pipe(HttpApiSchema.asText({ contentType: "text/csv" }))
+    ]
+  }).annotate(says, "Take all jobs of a search along; goes on behind the cursor of any row (`after`)"),
   get("retrieveJob", "/v1/jobs/:id", { params: id, success: JobView }).annotate(says, "How a job stands"),
   get("retrieveJobResult", "/v1/jobs/:id/result", {
     params: id,
@@ -92,7 +105,15 @@ export class Account extends HttpApiGroup.make("account").add(
   get("retrieveUsage", "/v1/usage", {
     query: { from: optional, to: optional, group_by: optional, format: optional },
     success: [UsageView, Schema.String.pipe(HttpApiSchema.asText({ contentType: "text/csv" }))]
-  }).annotate(says, "What was used, by model, key or day; as JSON or CSV")
+  }).annotate(says, "What was used, by model, key or day; as JSON or CSV"),
+  get("retrieveStats", "/v1/stats", {
+    query: { group_by: optional, from: optional, to: optional },
+    success: StatsView
+  }).annotate(says, "Volume, errors, tokens, cost and percentiles of times, by one or two of model, key, hour, day"),
+  get("searchLogs", "/v1/logs", {
+    query: { type: optional, job: optional, from: optional, to: optional, limit: optional, cursor: optional },
+    success: LogList
+  }).annotate(says, "What happened to jobs, by type and time, oldest first")
 ) {}
 
 export class Open extends HttpApiGroup.make("open").add(

@@ -34,6 +34,10 @@ export interface StatsRow {
   readonly totalMs: Percentiles | null
 }
 
+/** Failed of those that completed or failed; null when there is neither. Who cancelled or still waits is left out. */
+export const errorRate = ({ completed, failed }: Pick<StatsRow, "completed" | "failed">): number | null =>
+  completed + failed === 0 ? null : failed / (completed + failed)
+
 export interface Counts {
   readonly jobs: number
   readonly completed: number

@@ -1,0 +1,149 @@
+/**
+ * A search of jobs as a file, written while it is read: page by page, and no page before the client has room for it, so memory does not grow with the
+ * number of rows. Every row ends with its cursor; whoever has the last whole row goes on behind it (`after`) without gap or repeat.
+ */
+import * as DateTime from "effect/DateTime"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Csv from "effect/encoding/Csv"
+import * as Ndjson from "effect/encoding/Ndjson"
+import type * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Option from "effect/Option"
+import type * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
+import type { JobSearch, JobSummary } from "../layers/JobSearch.ts"
+import { type Outage, waitOut } from "../layers/Outage.ts"
+import { type Refusal, refuse } from "../schemas/Refusal.ts"
+import type { Call } from "./Call.ts"
+import { harmlessCell } from "./CsvCells.ts"
+import { findPage, jobCursor, type JobQuery, type Page, readJobCursor } from "./JobQuery.ts"
+import * as Outlet from "./Outlet.ts"
+import { type Params, readOneOf } from "./Query.ts"
+
+type Row = Readonly<Record<string, Schema.Json>>
+
+export interface Exported {
+  readonly query: JobQuery
+  readonly columns: {
+    /** In their order; the cursor comes last and is not among them. */
+    readonly names: ReadonlyArray<string>
+    /** Those that a CSV says in ISO 8601, which a spreadsheet reads. */
+    readonly instants: ReadonlySet<string>
+    readonly of: (job: JobSummary) => Row
+  }
+  /** More of each job than its summary. */
+  readonly bodies: {
+    readonly names: ReadonlyArray<string>
+    readonly of: (job: JobSummary) => Effect.Effect<Row, Outage>
+  } | null
+}
+
+export const EXPORT_PARAMS = ["format", "after"] as const
+
+const PAGE_ROWS = 500
+/** Bodies may be large; so many are in memory at once. */
+const BODIES_AT_ONCE = 8
+/** How long a store that stopped answering is waited for before the file is broken off. */
+const PATIENCE = Duration.seconds(60)
+
+/** Refused while this many go on at once. */
+export interface Gate {
+  readonly enter: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E | Refusal, R>
+}
+
+export const makeGate = (most: number): Gate => {
+  let within = 0
+  return {
+    enter: (effect) =>
+      Effect.acquireUseRelease(
+        Effect.suspend(() => (within >= most ? Effect.fail(crowded) : Effect.sync(() => void within++))),
+        () => effect,
+        () => Effect.sync(() => void within--)
+      )
+  }
+}
+
+const crowded = refuse("overloaded", "Too many exports are going on here. Try again in a moment.", {
+  retryAfterMs: 5_000
+})
+
+export const exportJobs = Effect.fnUntraced(function* (
+  call: Call,
+  params: Params<(typeof EXPORT_PARAMS)[number]>,
+  exported: Exported
+): Effect.fn.Return<HttpServerResponse.HttpServerResponse, Refusal | Outage, JobSearch> {
+  const { query, columns, bodies } = exported
+  const format = (yield* readOneOf("format", params.format, ["csv", "ndjson"])) ?? "ndjson"
+  const after = yield* readJobCursor("after", params.after, query)
+  const isContinued = after !== null
+  const outlet = Outlet.make(call, headOf(format, isContinued))
+  // Of a HEAD nothing but the head is wanted.
+  if (call.incoming.method === "HEAD") return yield* outlet.end("")
+  const rows = rowsFrom(yield* findPage(query, after, PAGE_ROWS), exported)
+  const names = [...columns.names, ...(bodies?.names ?? []), "cursor"]
+  const text =
+    format === "csv"
+      ? Stream.map(rows, cellsOf(columns.instants)).pipe(
+          Stream.pipeThroughChannel(Csv.encodeString({ columns: names, headers: !isContinued, newline: "\r\n" }))
+        )
+      : Stream.pipeThroughChannel(rows, Ndjson.encodeString()).pipe(Stream.catchTag("NdjsonError", Stream.die))
+  return yield* Stream.runForEachArray(text, (lines) =>
+    // Whoever left is not read for.
+    Outlet.isOver(call) ? Effect.interrupt : outlet.write(lines.join(""))
+  ).pipe(
+    Effect.andThen(outlet.end("")),
+    Effect.catchTag("Outage", (outage) =>
+      outlet.started()
+        ? Effect.andThen(Effect.logWarning("export broken off", { of: outage.of }), Outlet.cut(call)).pipe(
+            Effect.andThen(outlet.end(""))
+          )
+        : Effect.fail(outage)
+    )
+  )
+})
+
+const headOf = (format: "csv" | "ndjson", isContinued: boolean) => ({
+  "content-type":
+    format === "csv"
+      ? `text/csv; charset=utf-8; header=${isContinued ? "absent" : "present"}`
+      : "application/x-ndjson; charset=utf-8",
+  "content-disposition": `attachment; filename="jobs.${format}"`,
+  "cache-control": "no-store",
+  "x-accel-buffering": "no"
+})
+
+const rowsFrom = (first: Page, { query, columns, bodies }: Exported): Stream.Stream<Row, Outage, JobSearch> => {
+  const jobs = Stream.paginate<Page | NonNullable<Page["next"]>, JobSummary, Outage, JobSearch>(first, (at) =>
+    Effect.map(
+      "jobs" in at ? Effect.succeed(at) : patient(findPage(query, at, PAGE_ROWS)),
+      (page) => [page.jobs, Option.fromNullOr(page.next)] as const
+    )
+  )
+  const rowOf = (job: JobSummary, more: Row): Row => ({ ...columns.of(job), ...more, cursor: jobCursor(job, query) })
+  if (bodies === null) return Stream.map(jobs, (job) => rowOf(job, {}))
+  return jobs.pipe(
+    Stream.mapEffect((job) => Effect.map(patient(bodies.of(job)), (more) => rowOf(job, more)), {
+      concurrency: BODIES_AT_ONCE
+    }),
+    Stream.rechunk(1)
+  )
+}
+
+/** A file that has begun is worth some waiting. */
+const patient = <A, R>(read: Effect.Effect<A, Outage, R>): Effect.Effect<A, Outage, R> =>
+  Effect.timeoutOrElse(waitOut(read), { duration: PATIENCE, orElse: () => read })
+
+const cellsOf =
+  (instants: ReadonlySet<string>) =>
+  (row: Row): Readonly<Record<string, string>> => {
+    const cells: Record<string, string> = {}
+    for (const [name, value] of Object.entries(row)) cells[name] = cellOf(value, instants.has(name))
+    return cells
+  }
+
+const cellOf = (value: Schema.Json, isInstant: boolean): string => {
+  if (isInstant && typeof value === "number") return DateTime.formatIso(DateTime.makeUnsafe(value))
+  return typeof value === "object" && value !== null
+    ? JSON.stringify(value)
+    : harmlessCell(typeof value === "boolean" ? String(value) : value)
+}
