@@ -9,12 +9,14 @@ import { keyCommands } from "./commands/Keys.ts"
 import { laneCommands } from "./commands/Lanes.ts"
 import { namespaceCommands } from "./commands/Namespaces.ts"
 import { nodeCommands } from "./commands/Nodes.ts"
+import { recordCommands } from "./commands/Records.ts"
 import { settingCommands } from "./commands/SettingCommands.ts"
 import { sweeperCommands } from "./commands/Sweepers.ts"
 import { webhookCommands } from "./commands/Webhooks.ts"
 
 export const COMMANDS: ReadonlyArray<Command> = [
   ...jobCommands,
+  ...recordCommands,
   ...nodeCommands,
   ...namespaceCommands,
   ...keyCommands,

@@ -4,6 +4,7 @@ import { Effect } from "effect"
 import { COMMANDS } from "../../src/cli/Commands.ts"
 import { callAt, fake } from "./FakeControl.ts"
 import * as Sample from "./samples.ts"
+import { recordCases } from "./recordCases.ts"
 import { webhookCases } from "./webhookCases.ts"
 
 const { NODE, NS, KEY, JOB, SEGMENT, AT } = Sample
@@ -21,6 +22,7 @@ interface Case {
 
 const CASES: ReadonlyArray<Case> = [
   ...webhookCases,
+  ...recordCases,
   {
     argv: ["jobs", "list", "--status", "completed", "--node", NODE.toUpperCase().replace("0X", "0x"), "--limit", "5"],
     asks: `GET /control/jobs?status=completed&node=${NODE}&limit=5`,
@@ -246,7 +248,7 @@ describe("a command", () => {
   }
 
   it("is covered here, whichever it is", () => {
-    const elsewhere = new Set(["jobs tail", "archive cat", "archive restore"])
+    const elsewhere = new Set(["jobs tail", "jobs export", "archive cat", "archive restore"])
     const covered = CASES.map(({ argv }) => argv)
     for (const { path } of COMMANDS) {
       const name = path.join(" ")
@@ -279,6 +281,7 @@ describe("a command", () => {
         ["sweepers"],
         ["archive", "list"],
         ["lanes"],
+        ["logs"],
         ["webhooks", "list"]
       ]
       for (const argv of lists) {
