@@ -29,7 +29,8 @@ export interface Exported {
     readonly names: ReadonlyArray<string>
     /** Those that a CSV says in ISO 8601, which a spreadsheet reads. */
     readonly instants: ReadonlySet<string>
-    readonly of: (job: JobSummary) => Row
+    /** A fresh one each time. */
+    readonly of: (job: JobSummary) => Record<string, Schema.Json>
   }
   /** More of each job than its summary. */
   readonly bodies: {
@@ -72,7 +73,7 @@ export const exportJobs = Effect.fnUntraced(function* (
   params: Params<(typeof EXPORT_PARAMS)[number]>,
   exported: Exported
 ): Effect.fn.Return<HttpServerResponse.HttpServerResponse, Refusal | Outage, JobSearch> {
-  const { query, columns, bodies } = exported
+  const { query } = exported
   const format = (yield* readOneOf("format", params.format, ["csv", "ndjson"])) ?? "ndjson"
   const after = yield* readJobCursor("after", params.after, query)
   const isContinued = after !== null
@@ -80,13 +81,7 @@ export const exportJobs = Effect.fnUntraced(function* (
   // Of a HEAD nothing but the head is wanted.
   if (call.incoming.method === "HEAD") return yield* outlet.end("")
   const rows = rowsFrom(yield* findPage(query, after, PAGE_ROWS), exported)
-  const names = [...columns.names, ...(bodies?.names ?? []), "cursor"]
-  const text =
-    format === "csv"
-      ? Stream.map(rows, cellsOf(columns.instants)).pipe(
-          Stream.pipeThroughChannel(Csv.encodeString({ columns: names, headers: !isContinued, newline: "\r\n" }))
-        )
-      : Stream.pipeThroughChannel(rows, Ndjson.encodeString()).pipe(Stream.catchTag("NdjsonError", Stream.die))
+  const text = format === "csv" ? csvOf(rows, exported, !isContinued) : ndjsonOf(rows)
   return yield* Stream.runForEachArray(text, (lines) =>
     // Whoever left is not read for.
     Outlet.isOver(call) ? Effect.interrupt : outlet.write(lines.join(""))
@@ -119,8 +114,13 @@ const rowsFrom = (first: Page, { query, columns, bodies }: Exported): Stream.Str
       (page) => [page.jobs, Option.fromNullOr(page.next)] as const
     )
   )
-  const rowOf = (job: JobSummary, more: Row): Row => ({ ...columns.of(job), ...more, cursor: jobCursor(job, query) })
-  if (bodies === null) return Stream.map(jobs, (job) => rowOf(job, {}))
+  const rowOf = (job: JobSummary, more: Row | null): Row => {
+    const row = columns.of(job)
+    if (more !== null) Object.assign(row, more)
+    row["cursor"] = jobCursor(job, query)
+    return row
+  }
+  if (bodies === null) return Stream.map(jobs, (job) => rowOf(job, null))
   return jobs.pipe(
     Stream.mapEffect((job) => Effect.map(patient(bodies.of(job)), (more) => rowOf(job, more)), {
       concurrency: BODIES_AT_ONCE
@@ -133,17 +133,44 @@ const rowsFrom = (first: Page, { query, columns, bodies }: Exported): Stream.Str
 const patient = <A, R>(read: Effect.Effect<A, Outage, R>): Effect.Effect<A, Outage, R> =>
   Effect.timeoutOrElse(waitOut(read), { duration: PATIENCE, orElse: () => read })
 
-const cellsOf =
-  (instants: ReadonlySet<string>) =>
-  (row: Row): Readonly<Record<string, string>> => {
-    const cells: Record<string, string> = {}
-    for (const [name, value] of Object.entries(row)) cells[name] = cellOf(value, instants.has(name))
-    return cells
-  }
+const ndjsonOf = <R>(rows: Stream.Stream<Row, Outage, R>) =>
+  Stream.pipeThroughChannel(rows, Ndjson.encodeString()).pipe(Stream.catchTag("NdjsonError", Stream.die))
 
-const cellOf = (value: Schema.Json, isInstant: boolean): string => {
-  if (isInstant && typeof value === "number") return DateTime.formatIso(DateTime.makeUnsafe(value))
-  return typeof value === "object" && value !== null
+const csvOf = <R>(
+  rows: Stream.Stream<Row, Outage, R>,
+  { columns, bodies }: Exported,
+  withHeader: boolean
+): Stream.Stream<string, Outage, R> => {
+  const names = [...columns.names, ...(bodies?.names ?? []), "cursor"]
+  const writers = names.map((name) => ({ name, cell: columns.instants.has(name) ? instantCell() : cellOf }))
+  const cells = Stream.map(rows, (row) => writers.map(({ name, cell }) => cell(row[name] ?? null)))
+  return Stream.concat(withHeader ? Stream.make(names) : Stream.empty, cells).pipe(
+    Stream.pipeThroughChannel(Csv.encodeString({ newline: "\r\n" }))
+  )
+}
+
+const cellOf = (value: Schema.Json): string =>
+  typeof value === "object" && value !== null
     ? JSON.stringify(value)
     : harmlessCell(typeof value === "boolean" ? String(value) : value)
+
+const DAY_MS = 86_400_000
+
+/** ISO 8601. Rows come in order of time, so their day is mostly that of the row before. */
+const instantCell = () => {
+  let day = Number.NaN
+  let date = ""
+  return (value: Schema.Json): string => {
+    if (typeof value !== "number") return cellOf(value)
+    const at = Math.floor(value / DAY_MS)
+    if (at !== day) {
+      day = at
+      date = DateTime.formatIsoDateUtc(DateTime.makeUnsafe(at * DAY_MS))
+    }
+    const ms = value - at * DAY_MS
+    const seconds = Math.floor(ms / 1000)
+    return `${date}T${two(Math.floor(seconds / 3600))}:${two(Math.floor(seconds / 60) % 60)}:${two(seconds % 60)}.${String(ms % 1000).padStart(3, "0")}Z`
+  }
 }
+
+const two = (count: number): string => (count < 10 ? `0${count}` : String(count))

@@ -11,7 +11,7 @@ import type { JobRecord } from "../../schemas/JobRecord.ts"
 import { jsonMayHold, outputHolds, requestHolds } from "../../schemas/JobWords.ts"
 import type { Scope } from "../JobRecords.ts"
 import * as JobSearch from "../JobSearch.ts"
-import { credits, json, maybe, number, type Row, text, word } from "./RecordColumns.ts"
+import { credits, freeWord, maybe, number, type Row, text, word } from "./RecordColumns.ts"
 import { FACETS, type Facet, facetIndex } from "./RecordsSchema.ts"
 import { type During, type Sql, SqliteClient } from "./SqliteClient.ts"
 import { statsOf } from "./JobStats.ts"
@@ -109,12 +109,12 @@ const toSummary = (row: Row): JobSearch.JobSummary => ({
   keyId: word(row, "key_id"),
   endpoint: word(row, "endpoint"),
   mode: word(row, "mode"),
-  model: json(row, "model"),
+  model: freeWord(row, "model"),
   priority: word(row, "priority"),
   state: word(row, "state"),
-  errorCode: maybe(row, "error_code", json<string>),
+  errorCode: maybe(row, "error_code", freeWord),
   nodeId: maybe(row, "node_id", word<NodeId>),
-  clientTag: maybe(row, "client_tag", json<string>),
+  clientTag: maybe(row, "client_tag", freeWord),
   createdAt: number(row, "created_at"),
   finishedAt: maybe(row, "finished_at", number),
   promptTokens: number(row, "prompt_tokens"),
