@@ -316,7 +316,7 @@ const onMongo = async (url: string): Promise<ReadonlyArray<Line>> => {
   const database = `bench_search_${process.pid}`
   const driver = await new Driver(url).connect()
   const raw = () => {
-    const projection = { ...Object.fromEntries(NAMES.filter((name) => name !== "jobId").map((name) => [name, 1])) }
+    const projection = Object.fromEntries(NAMES.filter((name) => name !== "jobId").map((name) => [name, 1]))
     return rateOf(driver.db(database).collection("jobs").find({}, { projection }).sort({ createdAt: -1, _id: -1 }))
   }
   try {
