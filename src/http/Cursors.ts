@@ -11,8 +11,7 @@ export interface Position {
 }
 
 /** `owner` keeps the cursors of one reader, and of one kind of list, from being used by another. */
-export const writeCursor = ({ at, id }: Position, owner: string): string =>
-  Buffer.from(`${at}.${id}.${checkOf(at, id, owner)}`).toString("base64url")
+export const writeCursor = ({ at, id }: Position, owner: string): string => `${at}.${id}.${checkOf(at, id, owner)}`
 
 /**
  * Against mistakes and not against forgers, who would gain a position in their own list: a row of an export ends with one, so it has to cost next to
@@ -52,7 +51,7 @@ export const readCursor = (
   owner: string
 ): Effect.Effect<Position | null, Refusal> => {
   if (text === undefined) return Effect.succeed(null)
-  const [, at = "", id = ""] = CURSOR.exec(Buffer.from(text, "base64url").toString("latin1")) ?? []
+  const [, at = "", id = ""] = CURSOR.exec(text) ?? []
   const position = { at: Number(at), id }
   return at !== "" && writeCursor(position, owner) === text
     ? Effect.succeed(position)

@@ -5,17 +5,16 @@
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Csv from "effect/encoding/Csv"
 import * as Ndjson from "effect/encoding/Ndjson"
 import type * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Option from "effect/Option"
 import type * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
-import type { JobSearch, JobSummary } from "../layers/JobSearch.ts"
-import { type Outage, waitOut } from "../layers/Outage.ts"
+import type { Cursor, JobSearch, JobSummary } from "../layers/JobSearch.ts"
+import { Outage, waitOut } from "../layers/Outage.ts"
 import { type Refusal, refuse } from "../schemas/Refusal.ts"
 import type { Call } from "./Call.ts"
-import { harmlessCell } from "./CsvCells.ts"
+import { csvLine, harmlessCell } from "./CsvCells.ts"
 import { findPage, jobCursor, type JobQuery, type Page, readJobCursor } from "./JobQuery.ts"
 import * as Outlet from "./Outlet.ts"
 import { type Params, readOneOf } from "./Query.ts"
@@ -110,7 +109,7 @@ const headOf = (format: "csv" | "ndjson", isContinued: boolean) => ({
 const rowsFrom = (first: Page, { query, columns, bodies }: Exported): Stream.Stream<Row, Outage, JobSearch> => {
   const jobs = Stream.paginate<Page | NonNullable<Page["next"]>, JobSummary, Outage, JobSearch>(first, (at) =>
     Effect.map(
-      "jobs" in at ? Effect.succeed(at) : patient(findPage(query, at, PAGE_ROWS)),
+      "jobs" in at ? Effect.succeed(at) : patient(nextPage(query, at)),
       (page) => [page.jobs, Option.fromNullOr(page.next)] as const
     )
   )
@@ -129,6 +128,12 @@ const rowsFrom = (first: Page, { query, columns, bodies }: Exported): Stream.Str
   )
 }
 
+/** Where too many ask at the moment, a later page waits as it would for a store. */
+const nextPage = (query: JobQuery, at: Cursor) =>
+  Effect.catchTag(findPage(query, at, PAGE_ROWS), "Refusal", (cause) =>
+    Effect.fail(new Outage({ of: "JobSearch", during: "searchText", cause }))
+  )
+
 /** A file that has begun is worth some waiting. */
 const patient = <A, R>(read: Effect.Effect<A, Outage, R>): Effect.Effect<A, Outage, R> =>
   Effect.timeoutOrElse(waitOut(read), { duration: PATIENCE, orElse: () => read })
@@ -143,10 +148,8 @@ const csvOf = <R>(
 ): Stream.Stream<string, Outage, R> => {
   const names = [...columns.names, ...(bodies?.names ?? []), "cursor"]
   const writers = names.map((name) => ({ name, cell: columns.instants.has(name) ? instantCell() : cellOf }))
-  const cells = Stream.map(rows, (row) => writers.map(({ name, cell }) => cell(row[name] ?? null)))
-  return Stream.concat(withHeader ? Stream.make(names) : Stream.empty, cells).pipe(
-    Stream.pipeThroughChannel(Csv.encodeString({ newline: "\r\n" }))
-  )
+  const lines = Stream.map(rows, (row) => csvLine(writers.map(({ name, cell }) => cell(row[name] ?? null))))
+  return withHeader ? Stream.concat(Stream.make(csvLine(names)), lines) : lines
 }
 
 const cellOf = (value: Schema.Json): string =>

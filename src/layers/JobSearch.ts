@@ -4,6 +4,7 @@
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Semaphore from "effect/Semaphore"
 import type { Credits } from "../schemas/Credits.ts"
 import type { JobId, KeyId, NamespaceId, NodeId } from "../schemas/Ids.ts"
 import type { Endpoint, Mode, Priority } from "../schemas/Job.ts"
@@ -115,7 +116,7 @@ export class JobSearch extends Context.Service<
   Pick<Driver, "search"> & {
     /**
      * Jobs of the namespace whose prompt or answer holds the word, in any case of its letters. Looks at no more than `LOOKED_MAX` jobs, so a page may
-     * hold few or none while `next` says where to go on; null: there are no older ones.
+     * hold few or none while `next` says where to go on; null: there are no older ones. Refused with `overloaded`, as figures are, while very many ask.
      */
     readonly searchText: (
       namespaceId: NamespaceId,
@@ -123,8 +124,8 @@ export class JobSearch extends Context.Service<
       word: string,
       after: Cursor | null,
       limit: number
-    ) => Effect.Effect<{ readonly found: ReadonlyArray<JobSummary>; readonly next: Cursor | null }, Outage>
-    /** Refused when there are more groups than `GROUPS_MAX`. */
+    ) => Effect.Effect<{ readonly found: ReadonlyArray<JobSummary>; readonly next: Cursor | null }, Outage | Refusal>
+    /** Refused when there are more groups than `GROUPS_MAX`, and with `overloaded` while very many ask. */
     readonly stats: (scope: Scope, query: StatsQuery) => Effect.Effect<ReadonlyArray<StatsRow>, Outage | Refusal>
     /** The same in short, by one group. */
     readonly usage: (scope: Scope, query: UsageQuery) => Effect.Effect<ReadonlyArray<UsageRow>, Outage | Refusal>
@@ -138,10 +139,33 @@ export const LOOKED_MAX = 5_000
 /** Jobs looked at in one go; others have their turn in between. */
 const STRETCH = 250
 
+/** Questions that look at very many jobs, at once; more wait in line, and beyond that are refused. */
+const HEAVY_MAX = 4
+const WAITING_MAX = 32
+
+const makeHeavy = () => {
+  const turns = Semaphore.makeUnsafe(HEAVY_MAX)
+  let within = 0
+  return <A, E>(question: Effect.Effect<A, E>): Effect.Effect<A, E | Refusal> =>
+    Effect.suspend((): Effect.Effect<A, E | Refusal> => {
+      if (within >= HEAVY_MAX + WAITING_MAX) return Effect.fail(crowded)
+      within++
+      return Effect.ensuring(
+        Semaphore.withPermit(turns, question),
+        Effect.sync(() => void within--)
+      )
+    })
+}
+
+const crowded = refuse("overloaded", "Too many figures and texts are being looked for here. Try again in a moment.", {
+  retryAfterMs: 2_000
+})
+
 export const make = (driver: Driver): JobSearch["Service"] => {
+  const heavy = makeHeavy()
   const stats: JobSearch["Service"]["stats"] = Effect.fn("JobSearch.stats")((scope, query) =>
     Effect.filterOrFail(
-      driver.stats(scope, query),
+      heavy(driver.stats(scope, query)),
       (rows) => rows.length <= GROUPS_MAX,
       () => tooMany
     )
@@ -150,26 +174,35 @@ export const make = (driver: Driver): JobSearch["Service"] => {
     search: Effect.fn("JobSearch.search")((scope, filter, after, limit) =>
       driver.search(scope, filter, after, limitOf(limit))
     ),
-    searchText: Effect.fn("JobSearch.searchText")(function* (namespaceId, filter, word, after, limit) {
-      const folded = fold(word)
-      const most = limitOf(limit)
-      const found: Array<JobSummary> = []
-      let next = after
-      for (let left = LOOKED_MAX; left > 0; left -= STRETCH) {
-        const bounds = { limit: most - found.length, looked: Math.min(left, STRETCH) }
-        const stretch = yield* driver.look(namespaceId, filter, folded, next, bounds)
-        found.push(...stretch.found)
-        next = stretch.reached
-        if (next === null || found.length >= most) break
-        yield* Effect.yieldNow
-      }
-      return { found, next }
-    }),
+    searchText: Effect.fn("JobSearch.searchText")((namespaceId, filter, word, after, limit) =>
+      heavy(lookOn(driver, namespaceId, filter, fold(word), after, limitOf(limit)))
+    ),
     stats,
     usage: (scope, { groupBy, ...span }) =>
       Effect.map(stats(scope, { groupBy: [groupBy], ...span }), (rows) => rows.map(usageOf))
   })
 }
+
+const lookOn = Effect.fnUntraced(function* (
+  driver: Driver,
+  namespaceId: NamespaceId,
+  filter: JobFilter,
+  folded: string,
+  after: Cursor | null,
+  limit: number
+) {
+  const found: Array<JobSummary> = []
+  let next = after
+  for (let left = LOOKED_MAX; left > 0; left -= STRETCH) {
+    const bounds = { limit: limit - found.length, looked: Math.min(left, STRETCH) }
+    const stretch = yield* driver.look(namespaceId, filter, folded, next, bounds)
+    found.push(...stretch.found)
+    next = stretch.reached
+    if (next === null || found.length >= limit) break
+    yield* Effect.yieldNow
+  }
+  return { found, next }
+})
 
 const tooMany = refuse(
   "invalid_request",

@@ -66,7 +66,7 @@ it.effect("S80: a job is one record of a CSV with a header, times in ISO 8601 an
     assert.match(
       line!,
       new RegExp(
-        `^${record!.jobId},2023-11-14T22:13:20\\.000Z,2023-11-14T22:13:20\\.009Z,completed,,chat,\\w+,[\\w-]+,normal,u-1,${record!.keyId},3,4,1\\.5,,,,[\\w-]+$`
+        `^${record!.jobId},2023-11-14T22:13:20\\.000Z,2023-11-14T22:13:20\\.009Z,completed,,chat,\\w+,[\\w-]+,normal,u-1,${record!.keyId},3,4,1\\.5,,,,[\\w.-]+$`
       )
     )
   }).pipe(Effect.provide(makeWorld()))

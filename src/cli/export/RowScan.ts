@@ -40,7 +40,7 @@ export const make = (format: Format): RowScan => {
 /** The cursor at the end of a row; null for one that has none, as a header. */
 export const cursorIn = (format: Format, row: string): string | null => {
   const text = format === "csv" ? row.trimEnd().split(",").at(-1) : cursorField(row)
-  return typeof text === "string" && /^[\w-]{20,}$/.test(text) ? text : null
+  return typeof text === "string" && /^[\w.-]{20,}$/.test(text) ? text : null
 }
 
 const cursorField = (row: string): unknown => {

@@ -35,7 +35,7 @@ const TIMES: Readonly<Record<JobTally.Latency, string>> = {
 
 const BILLION = 1_000_000_000
 /** Rows that are added up in one go. */
-const STRETCH = 4_000
+const STRETCH = 2_000
 
 /** From one place in the order of time, exclusive, up to another, inclusive. */
 interface Stretch {
