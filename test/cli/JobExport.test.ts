@@ -122,6 +122,18 @@ describe("jobs export", () => {
     })
   )
 
+  it.live("leaves nothing in the way when nothing came", () =>
+    Effect.gen(function* () {
+      const control = yield* fake
+      const file = join(temporaryFolder(), "jobs.csv")
+      assert.strictEqual((yield* callAt(control, "jobs", "export", "--output", file)).exit, 4)
+      assert.isFalse(existsSync(`${file}.part`))
+      control.answer({ text: "", type: "application/x-ndjson" })
+      assert.strictEqual((yield* callAt(control, "jobs", "export", "--output", file)).exit, 0)
+      assert.strictEqual(readFileSync(file, "utf8"), "")
+    })
+  )
+
   it.live("needs a file to go on with", () =>
     Effect.gen(function* () {
       const control = yield* fake

@@ -3,7 +3,7 @@
  * taken up behind its last whole row.
  */
 import { existsSync } from "node:fs"
-import { type FileHandle, open, rename } from "node:fs/promises"
+import { type FileHandle, open, rename, rm } from "node:fs/promises"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { CliFailed, EXIT } from "../CliFailed.ts"
@@ -51,7 +51,8 @@ export const openFile = Effect.fnUntraced(function* (
   }
   const handle = yield* Effect.acquireRelease(
     attempt(part, () => open(part, "a+", 0o600)),
-    (handle) => Effect.promise(() => handle.close())
+    // What broke off before anything came leaves nothing that would stand in the way.
+    (handle) => Effect.ignore(attempt(part, () => closing(handle, part)))
   )
   const { after, before } = yield* attempt(part, () => takeUp(handle, format))
   return {
@@ -66,6 +67,12 @@ export const openFile = Effect.fnUntraced(function* (
     })
   }
 })
+
+const closing = async (handle: FileHandle, part: string): Promise<void> => {
+  const { size } = await handle.stat()
+  await handle.close()
+  if (size === 0) await rm(part, { force: true })
+}
 
 /** Cuts off what is no whole row. A file that has a header only begins anew. */
 const takeUp = async (handle: FileHandle, format: RowScan.Format) => {

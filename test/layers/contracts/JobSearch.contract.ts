@@ -210,32 +210,39 @@ export const jobSearchContract = (backEnd: string, layer: Layer.Layer<JobRecords
       { arbitrary: { runs: 100 } }
     )
 
-    it.effect("looks through a bounded number of jobs for a word, and says where to go on", () =>
-      Effect.gen(function* () {
-        const { searchText } = yield* JobSearch
-        const namespaceId = freshNamespace()
-        const [oldest, ...others] = Array.from({ length: LOOKED_MAX + 1 }, (_, at) =>
-          aRecord({ namespaceId, createdAt: 1_000 + at })
-        )
-        const told: JobRecord = {
-          ...oldest!,
-          input: { ...oldest!.input, request: { prompt: ["", "a needle in there"] } }
-        }
-        yield* Effect.forEach([told, ...others], (record) => Effect.flatMap(JobRecords, ({ open }) => open(record)), {
-          concurrency: 256,
-          discard: true
+    it.effect(
+      "looks through a bounded number of jobs for a word, says where to go on, and counts every one of them",
+      () =>
+        Effect.gen(function* () {
+          const { searchText, stats } = yield* JobSearch
+          const namespaceId = freshNamespace()
+          const [oldest, ...others] = Array.from({ length: LOOKED_MAX + 1 }, (_, at) =>
+            aRecord({ namespaceId, createdAt: 1_000 + at })
+          )
+          const told: JobRecord = {
+            ...oldest!,
+            input: { ...oldest!.input, request: { prompt: ["", "a needle in there"] } }
+          }
+          yield* Effect.forEach([told, ...others], (record) => Effect.flatMap(JobRecords, ({ open }) => open(record)), {
+            concurrency: 256,
+            discard: true
+          })
+
+          const first = yield* searchText(namespaceId, {}, "NEEDLE", null, 5)
+          assert.deepStrictEqual(first.found, [])
+          const second = yield* searchText(namespaceId, {}, "NEEDLE", first.next, 5)
+
+          assert.deepStrictEqual(
+            second.found.map(({ jobId }) => jobId),
+            [told.jobId]
+          )
+          assert.isNull(second.next)
+          const sums = yield* stats(only(namespaceId), { groupBy: ["namespace"], from: 0, to: DAY })
+          assert.deepStrictEqual(
+            sums.map(({ jobs }) => jobs),
+            [LOOKED_MAX + 1]
+          )
         })
-
-        const first = yield* searchText(namespaceId, {}, "NEEDLE", null, 5)
-        assert.deepStrictEqual(first.found, [])
-        const second = yield* searchText(namespaceId, {}, "NEEDLE", first.next, 5)
-
-        assert.deepStrictEqual(
-          second.found.map(({ jobId }) => jobId),
-          [told.jobId]
-        )
-        assert.isNull(second.next)
-      })
     )
 
     it.effect.prop(
