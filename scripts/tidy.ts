@@ -33,6 +33,7 @@ const NO_BACK_END = new Set([
   "Batcher",
   "JobText",
   "JobTally",
+  "JobSinks",
   "Diagnosis",
   "Readiness",
   "DaemonConfig",

@@ -1,8 +1,10 @@
 /** The one table of back ends: which one serves which contract in which profile. Nothing else enters the rooms behind the doors. */
-import { join } from "node:path"
+import { join, resolve } from "node:path"
+import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Redacted from "effect/Redacted"
 import * as FileArchive from "./layers/files/FileArchive.ts"
+import { JobSinks } from "./layers/JobSinks.ts"
 import { MemoryBroker } from "./layers/memory/MemoryBroker.ts"
 import * as MemoryArchive from "./layers/memory/MemoryArchive.ts"
 import * as MemoryLeases from "./layers/memory/MemoryLeases.ts"
@@ -51,6 +53,19 @@ export const memory = Layer.mergeAll(
 
 /** What goes out to receivers of webhooks, in every profile. */
 export const outbound = (rules: HttpWebhookSender.OutboundRules) => HttpWebhookSender.layer(rules)
+
+/** Places that finished jobs are sent on to: folders, and `s3://PREFIX` in the bucket of the daemon's own options. */
+export const sinks = (places: ReadonlyArray<string>, s3: Servers["s3"]) =>
+  Layer.effect(
+    JobSinks,
+    Effect.forEach(places, (name) =>
+      name.startsWith(S3) && s3 !== null
+        ? Effect.map(S3Archive.reach({ ...s3, prefix: name.slice(S3.length) }), ({ put }) => ({ name, put }))
+        : Effect.succeed({ name, put: FileArchive.driver(resolve(name)).put })
+    )
+  )
+
+const S3 = "s3://"
 
 /** Where the servers of a cluster are, and the installation's name within each of them. */
 export interface Servers {

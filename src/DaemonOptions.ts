@@ -55,6 +55,10 @@ export const DaemonOptions = Schema.Struct({
   /** Beside the public internet: where webhooks may be sent, and whether in clear too. */
   webhookRanges: Schema.Array(AddressRange),
   webhookSchemes: Schema.Array(Schema.Literals(["https", "http"])).check(Schema.isMinLength(1)),
+  /** Folders, or `s3://PREFIX`, that finished jobs are sent on to. */
+  sinks: Schema.Array(Schema.String.check(Schema.isPattern(/^(?!s3:\/\/$)[^,\p{Cc}]{1,400}$/u))).check(
+    Schema.isMaxLength(8)
+  ),
   environment: Environment,
   /** Simulated nodes started with the daemon, by character. */
   nodes: Schema.Array(Schema.Literals(["instant", "swift", "steady", "flaky"])),
@@ -88,6 +92,7 @@ const DEFAULTS: DaemonOptions = {
   trustedProxies: [],
   webhookRanges: [],
   webhookSchemes: ["https"],
+  sinks: [],
   environment: "testnet",
   nodes: ["swift", "steady", "flaky"],
   drainMs: 20_000,
@@ -111,6 +116,8 @@ Usage: resultity daemon [options]
   --webhook-ranges A,B  addresses (10.0.0.0/8) that webhooks     RESULTITY_WEBHOOK_RANGES  none
                         may go to, beside the public internet
   --webhook-schemes A,B https or https,http: of webhooks' URLs   RESULTITY_WEBHOOK_SCHEMES ${DEFAULTS.webhookSchemes.join(",")}
+  --sinks A,B           folders, or s3://PREFIX, that finished    RESULTITY_SINKS           none
+                        jobs are sent on to as NDJSON
   --environment NAME    testnet or mainnet                       RESULTITY_ENVIRONMENT     ${DEFAULTS.environment}
   --nodes A,B           simulated nodes (instant, swift,         RESULTITY_NODES           ${DEFAULTS.nodes.join(",")}
                         steady, flaky)
@@ -143,7 +150,7 @@ Examples:
 type Raw = Record<string, unknown>
 
 const NUMBERS = new Set(["port", "controlPort", "drainMs", "lanePrefetch"])
-const LISTS = new Set(["nodes", "trustedProxies", "webhookRanges", "webhookSchemes"])
+const LISTS = new Set(["nodes", "trustedProxies", "webhookRanges", "webhookSchemes", "sinks"])
 const FIELDS = Object.keys(DEFAULTS)
 const kebab = (field: string) => field.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
 /** Of a server, the name that everybody uses for it. */
@@ -243,6 +250,9 @@ const incomplete = (options: DaemonOptions): string | null => {
   }
   if (options.s3Url !== null && (options.s3AccessKey === null || options.s3SecretKey === null)) {
     return "--s3-url needs --s3-access-key (S3_ACCESS_KEY) and --s3-secret-key (S3_SECRET_KEY) as well"
+  }
+  if (options.s3Url === null && options.sinks.some((place) => place.startsWith("s3://"))) {
+    return "--sinks s3://… needs --s3-url (S3_URL) as well"
   }
   return null
 }

@@ -148,6 +148,7 @@ const backEnds = (options: DaemonOptions): Layer.Layer<Contracts, CannotStart> =
 const world = (options: DaemonOptions) =>
   Orchestrator.layer.pipe(
     Layer.provideMerge(backEnds(options)),
+    Layer.provideMerge(Backends.sinks(options.sinks, serversOf(options).s3)),
     Layer.provideMerge(Backends.outbound({ schemes: options.webhookSchemes, ranges: options.webhookRanges })),
     Layer.provideMerge(Telemetry.layer(options)),
     Layer.provideMerge(configOf(options)),

@@ -107,13 +107,19 @@ export interface Driver {
     after: Cursor | null,
     bounds: { readonly limit: number; readonly looked: number }
   ) => Effect.Effect<Look, Outage>
+  /** Jobs of all namespaces that ended before `before`, oldest end first (finishedAt, then id), behind the place; at most `limit`. */
+  readonly finished: (
+    after: { readonly at: number; readonly id: string },
+    before: number,
+    limit: number
+  ) => Effect.Effect<ReadonlyArray<JobSummary>, Outage>
   /** Over jobs created in [from, to), by group. May stop counting beyond `GROUPS_MAX` groups. */
   readonly stats: (scope: Scope, query: StatsQuery) => Effect.Effect<ReadonlyArray<StatsRow>, Outage>
 }
 
 export class JobSearch extends Context.Service<
   JobSearch,
-  Pick<Driver, "search"> & {
+  Pick<Driver, "search" | "finished"> & {
     /**
      * Jobs of the namespace whose prompt or answer holds the word, in any case of its letters. Looks at no more than `LOOKED_MAX` jobs, so a page may
      * hold few or none while `next` says where to go on; null: there are no older ones. Refused with `overloaded`, as figures are, while very many ask.
@@ -177,6 +183,7 @@ export const make = (driver: Driver): JobSearch["Service"] => {
     searchText: Effect.fn("JobSearch.searchText")((namespaceId, filter, word, after, limit) =>
       heavy(lookOn(driver, namespaceId, filter, fold(word), after, limitOf(limit)))
     ),
+    finished: driver.finished,
     stats,
     usage: (scope, { groupBy, ...span }) =>
       Effect.map(stats(scope, { groupBy: [groupBy], ...span }), (rows) => rows.map(usageOf))

@@ -46,6 +46,7 @@ const endless = (failing = Number.POSITIVE_INFINITY) => {
           const newest = after?.createdAt ?? 1_000_000
           return Effect.succeed(Array.from({ length: limit }, (_, at) => summary(newest - 1 - at)))
         }),
+      finished: () => Effect.die("not asked"),
       searchText: () => Effect.die("not asked"),
       stats: () => Effect.die("not asked"),
       usage: () => Effect.die("not asked")

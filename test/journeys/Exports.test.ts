@@ -1,7 +1,7 @@
 /** What happened, taken along from real daemons: the commands of the page as they stand there, and a file whose daemon was killed in the middle. */
 import { assert, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
-import { readFileSync, writeFileSync } from "node:fs"
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { get } from "node:http"
 import { join } from "node:path"
 import { JobRecords } from "../../src/layers/JobRecords.ts"
@@ -11,6 +11,7 @@ import { ask, startDaemon } from "../support/Daemon.ts"
 import { allActive } from "../support/Nodes.ts"
 import { aClone, blocksOf, leading } from "../support/PrintedCommands.ts"
 import { COMMAND, run, temporaryFolder } from "../support/Process.ts"
+import { until } from "../support/Until.ts"
 import { aFinishedRecord } from "../support/recordFactories.ts"
 
 it.live(
@@ -48,6 +49,16 @@ it.live(
   60_000
 )
 
+/** Records of jobs that ended long ago, in the folder of a daemon that is yet to come. */
+const fill = (data: string, jobs: number) => {
+  const store = Layer.provide(SqliteRecords.layer, SqliteClient.layer({ path: join(data, "resultity.db") }))
+  const records = Array.from({ length: jobs }, (_, at) => aFinishedRecord(2_000 + at, { createdAt: 1_000 + (at >> 2) }))
+  const all = Effect.flatMap(JobRecords, ({ open }) =>
+    Effect.forEach(records, open, { concurrency: 512, discard: true })
+  )
+  return Effect.runPromise(Effect.as(Effect.provide(all, store), records))
+}
+
 const JOBS = 20_000
 
 /** Reads so much of an answer and then no more: the daemon has to wait. */
@@ -72,15 +83,7 @@ it.live(
   () =>
     Effect.promise(async () => {
       const data = temporaryFolder()
-      const store = Layer.provide(SqliteRecords.layer, SqliteClient.layer({ path: join(data, "resultity.db") }))
-      const fill = Effect.flatMap(JobRecords, ({ open }) =>
-        Effect.forEach(
-          Array.from({ length: JOBS }, (_, at) => aFinishedRecord(2_000 + at, { createdAt: 1_000 + (at >> 2) })),
-          open,
-          { concurrency: 512, discard: true }
-        )
-      )
-      await Effect.runPromise(Effect.provide(fill, store))
+      await fill(data, JOBS)
       const first = await startDaemon({ data })
       const { read } = await readSome(`${first.controlUrl}/control/jobs/export`, 300_000)
       await first.kill("SIGKILL")
@@ -99,4 +102,40 @@ it.live(
       assert.isTrue(readFileSync(file, "utf8") === whole)
     }),
   120_000
+)
+
+it.live(
+  "S79: a daemon sends finished jobs on to a folder by itself, and the next one goes on where it was",
+  () =>
+    Effect.promise(async () => {
+      const data = temporaryFolder()
+      const place = join(data, "analytics")
+      const records = await fill(data, 2_300)
+      const sent = () => (existsSync(place) ? readdirSync(place).filter((name) => name.endsWith(".ndjson")) : [])
+      const daemon = await startDaemon({ data, args: ["--sinks", place] })
+      await until("the files", () => sent().length === 3)
+      const ids = sent()
+        .toSorted()
+        .flatMap((name) => readFileSync(join(place, name), "utf8").split("\n").slice(0, -1))
+        .map((line) => JSON.parse(line).jobId)
+      assert.deepStrictEqual(
+        ids,
+        records.map(({ jobId }) => jobId as string)
+      )
+      const swept = async (of: { readonly controlUrl: string }) => {
+        const answer = await fetch(`${of.controlUrl}/control/sweepers`)
+        const { data } = (await answer.json()) as {
+          data: ReadonlyArray<{ name: string; swept: number; epoch: number }>
+        }
+        return data.find(({ name }) => name.startsWith("sink-"))
+      }
+      await until("what it says", async () => (await swept(daemon))?.swept === 2_300)
+      await daemon.kill("SIGKILL")
+
+      const next = await startDaemon({ data, args: ["--sinks", place] })
+      await until("the next leader", async () => ((await swept(next))?.epoch ?? 0) > 1)
+      assert.strictEqual((await swept(next))?.swept, 2_300)
+      assert.lengthOf(sent(), 3)
+    }),
+  60_000
 )

@@ -10,6 +10,7 @@ const driver = (over: Partial<Driver>): Driver => ({
   search: () => Effect.succeed([]),
   look: () => Effect.succeed({ found: [], reached: null }),
   stats: () => Effect.succeed([]),
+  finished: () => Effect.succeed([]),
   ...over
 })
 

@@ -11,6 +11,8 @@ import { DaemonConfig } from "../../layers/DaemonConfig.ts"
 import { Daemons } from "../../layers/Daemons.ts"
 import { Incidents } from "../../layers/Incidents.ts"
 import { JobRecords } from "../../layers/JobRecords.ts"
+import { JobSearch } from "../../layers/JobSearch.ts"
+import { JobSinks } from "../../layers/JobSinks.ts"
 import { JobStore, JobSurvey } from "../../layers/JobStore.ts"
 import { Namespaces } from "../../layers/Namespaces.ts"
 import { Notices } from "../../layers/Notices.ts"
@@ -34,6 +36,7 @@ import * as OutboxRelaySweeper from "./OutboxRelaySweeper.ts"
 import * as OwnerReaper from "./OwnerReaper.ts"
 import * as RecordRepairSweeper from "./RecordRepairSweeper.ts"
 import * as RetentionSweeper from "./RetentionSweeper.ts"
+import * as SinkSweeper from "./SinkSweeper.ts"
 import { spec, type Options, type SweepHouse, type SweeperMessage } from "./Sweeper.ts"
 import type { SweepReport } from "./SweepReport.ts"
 import * as WebhookSweeper from "./WebhookSweeper.ts"
@@ -92,6 +95,7 @@ const makeSweepers: Effect.Effect<
   | Heart
   | Incidents
   | JobRecords
+  | JobSearch
   | JobStore
   | JobSurvey
   | Namespaces
@@ -123,8 +127,14 @@ const makeSweepers: Effect.Effect<
     OwnerReaper.make({ daemonId, isSteady, daemons: yield* Daemons, survey, outbox, transport }),
     RetentionSweeper.make(retention),
     RecordRepairSweeper.make({ records, store, traces: yield* Traces }),
-    WebhookSweeper.make(yield* webhookHouse)
+    WebhookSweeper.make(yield* webhookHouse),
+    ...(yield* makeSinks)
   ]
+})
+
+const makeSinks = Effect.gen(function* () {
+  const search = yield* JobSearch
+  return (yield* JobSinks).map((sink) => SinkSweeper.make(search, sink))
 })
 
 const webhookHouse = Effect.gen(function* () {

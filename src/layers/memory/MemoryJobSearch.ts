@@ -103,6 +103,15 @@ const driver = (state: State): JobSearch.Driver => ({
       }
       return { found, reached: null }
     }),
+  finished: (after, before, limit) =>
+    Effect.sync(() =>
+      [...state.records.values()]
+        .flatMap(({ record }) => (record.finishedAt === null ? [] : [{ at: record.finishedAt, record }]))
+        .filter(({ at, record }) => at < before && (at > after.at || (at === after.at && record.jobId > after.id)))
+        .toSorted((a, b) => a.at - b.at || byText(a.record.jobId, b.record.jobId))
+        .slice(0, Math.max(limit, 0))
+        .map(({ record }) => summary(record))
+    ),
   stats: (scope, { groupBy, ...span }) =>
     Effect.sync(() => {
       const tally = JobTally.make()

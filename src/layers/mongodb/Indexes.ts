@@ -45,6 +45,7 @@ export const INDEXES: Readonly<Record<Exclude<keyof Collections, "pruned">, Read
   jobs: [
     ...jobSearches,
     index("unfinished", { createdAt: 1, _id: 1 }, { completeness: "open" }),
+    index("by_finished", { finishedAt: 1, _id: 1 }, { finishedAt: { $gte: Number.MIN_SAFE_INTEGER } }),
     index("leaving", { namespaceId: 1, finishedAt: 1, _id: 1 }, { finishedAt: { $gte: Number.MIN_SAFE_INTEGER } }),
     index("marked", { segmentId: 1, finishedAt: 1, _id: 1 }, { segmentId: IS_TEXT })
   ],

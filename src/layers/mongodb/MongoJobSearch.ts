@@ -66,6 +66,20 @@ export const find = (
     .limit(limit)
 }
 
+/** In the order of their ends, from a place on. Read from the primary: what a sink has passed by it does not see again. */
+export const findFinished = (
+  { collections: { jobs } }: Pick<MongoClient["Service"], "collections">,
+  ...[{ at, id }, before, limit]: Parameters<JobSearch.Driver["finished"]>
+) =>
+  jobs
+    .find(
+      { finishedAt: { $gte: at, $lt: before }, $or: [{ finishedAt: { $gt: at } }, { _id: { $gt: id } }] },
+      { projection: SUMMARY }
+    )
+    .hint("by_finished")
+    .sort({ finishedAt: 1, _id: 1 })
+    .limit(limit)
+
 /** Everything but the long texts. */
 const SUMMARY = {
   namespaceId: 1,
@@ -159,6 +173,12 @@ export const layer: Layer.Layer<JobSearch.JobSearch, never, MongoClient> = Layer
           (await find(client, scope, filter, after, limit).toArray()).map(summaryOf)
         ),
       look: (...asked) => client.runLong(during("look"), () => look(client, ...asked)),
+      finished: (after, before, limit) =>
+        limit <= 0
+          ? Effect.succeed([])
+          : client.run(during("finished"), async () =>
+              (await findFinished(client, after, before, limit).toArray()).map(summaryOf)
+            ),
       stats: (scope, query) => client.runLong(during("stats"), () => statsOf(client, scope, query))
     })
   )

@@ -96,6 +96,9 @@ export const lookText = (
   }
 }
 
+export const FINISHED_TEXT = `SELECT ${SUMMARY} FROM record INDEXED BY record_by_finished
+  WHERE finished_at IS NOT NULL AND (finished_at, job_id) > (?, ?) AND finished_at < ? ORDER BY finished_at, job_id LIMIT max(?, 0)`
+
 const rowHolds = (row: Row, word: string): boolean => {
   const input = text(row, "input")
   if (jsonMayHold(input, word) && requestHolds((JSON.parse(input) as JobRecord["input"]).request, word)) return true
@@ -156,6 +159,8 @@ const driver = (client: SqliteClient["Service"]): JobSearch.Driver => ({
     }),
   look: (namespaceId, filter, word, after, bounds) =>
     client.read(during("look"), (sql) => look(sql, lookText(namespaceId, filter, after, bounds.looked), word, bounds)),
+  finished: ({ at, id }, before, limit) =>
+    client.read(during("finished"), (sql) => sql(FINISHED_TEXT).all(at, id, before, limit).map(toSummary)),
   stats: (scope, query) => statsOf(client, scope, query)
 })
 

@@ -2,15 +2,31 @@
 import { assert, it } from "@effect/vitest"
 import { Arbitrary, Effect, type Layer, Schema } from "effect"
 import { JobRecords } from "../../../src/layers/JobRecords.ts"
-import { type Cursor, type JobFilter, JobSearch, LOOKED_MAX, type StatsQuery } from "../../../src/layers/JobSearch.ts"
+import {
+  type Cursor,
+  type JobFilter,
+  JobSearch,
+  type JobSummary,
+  LOOKED_MAX,
+  type StatsQuery
+} from "../../../src/layers/JobSearch.ts"
 import { GROUPINGS } from "../../../src/layers/JobTally.ts"
 import { Credits, CREDITS_MAX } from "../../../src/schemas/Credits.ts"
-import { Endpoint, Mode } from "../../../src/schemas/Job.ts"
+import { Mode } from "../../../src/schemas/Job.ts"
 import type { JobRecord } from "../../../src/schemas/JobRecord.ts"
-import { JobState } from "../../../src/schemas/JobState.ts"
-import { aChange, anOutput, aRecord, DAY, freshNamespace, freshNode, only } from "../../support/recordFactories.ts"
+import {
+  aChange,
+  anOutput,
+  aRecord,
+  DAY,
+  freshNamespace,
+  freshNode,
+  freshTime,
+  only
+} from "../../support/recordFactories.ts"
 import {
   answers,
+  Asked,
   between,
   Draft,
   HOUR,
@@ -19,24 +35,8 @@ import {
   newestFirst,
   saying,
   statsFold,
-  Text,
   world
 } from "./SearchWorld.ts"
-
-const Asked = Schema.Struct({
-  scope: between(0, 2),
-  key: Schema.optionalKey(between(0, 1)),
-  node: Schema.optionalKey(between(1, 2)),
-  model: Schema.optionalKey(Text),
-  clientTag: Schema.optionalKey(Text),
-  errorCode: Schema.optionalKey(Text),
-  endpoint: Schema.optionalKey(Endpoint),
-  mode: Schema.optionalKey(Mode),
-  state: Schema.optionalKey(JobState),
-  from: Schema.optionalKey(between(0, 5)),
-  to: Schema.optionalKey(between(0, 6)),
-  limit: between(1, 8)
-})
 
 export const jobSearchContract = (backEnd: string, layer: Layer.Layer<JobRecords | JobSearch, unknown>) =>
   it.layer(layer)(`JobSearch on ${backEnd}`, (it) => {
@@ -334,6 +334,39 @@ export const jobSearchContract = (backEnd: string, layer: Layer.Layer<JobRecords
           }
         ])
       })
+    )
+
+    it.effect.prop(
+      "S79: goes through finished jobs in the order of their ends, each once, from any place on",
+      {
+        ends: Arbitrary.array(Arbitrary.schema(Schema.NullOr(between(0, 4))), { maxLength: 20 }),
+        before: between(1, 6),
+        limit: between(1, 4)
+      },
+      ({ ends, before, limit }) =>
+        Effect.gen(function* () {
+          const { finished } = yield* JobSearch
+          const start = freshTime()
+          const all = ends.map((end) => aRecord({ finishedAt: end === null ? null : start + end }))
+          yield* Effect.forEach(all, (record) => Effect.flatMap(JobRecords, ({ open }) => open(record)))
+          const seen: Array<{ readonly at: number; readonly id: string }> = []
+          let page: ReadonlyArray<JobSummary> = []
+          do {
+            page = yield* finished(seen.at(-1) ?? { at: start - 1, id: "z" }, start + before, limit)
+            seen.push(...page.map(({ finishedAt, jobId }) => ({ at: finishedAt!, id: jobId })))
+          } while (page.length > 0)
+
+          assert.deepStrictEqual(
+            seen,
+            all
+              .flatMap(({ finishedAt, jobId }) =>
+                finishedAt === null ? [] : [{ at: finishedAt, id: jobId as string }]
+              )
+              .filter(({ at }) => at < start + before)
+              .toSorted((a, b) => a.at - b.at || (a.id < b.id ? -1 : 1))
+          )
+        }),
+      { arbitrary: { runs: 50 } }
     )
 
     it.effect("finds a document by what it says after each patch, and no longer by what it said", () =>

@@ -20,7 +20,7 @@ import {
 } from "../../support/recordFactories.ts"
 
 export const between = (minimum: number, maximum: number) => Schema.Int.check(Schema.isBetween({ minimum, maximum }))
-export const Text = Schema.Literals(["a", "b", "\u0000\ud800"])
+const Text = Schema.Literals(["a", "b", "\u0000\ud800"])
 
 export const Draft = Schema.Struct({
   namespace: between(0, 1),
@@ -39,6 +39,22 @@ export const Draft = Schema.Struct({
   totalMs: Schema.NullOr(between(0, 50)),
   words: Schema.Array(Schema.Literals(["Plum", "straße", "ΣΟΦΟΣ", 'a "b"\n', "role"])).check(Schema.isMaxLength(2)),
   cost: Schema.NullOr(Schema.Literals([0n, 1n, 7_000_000_001n, 2n ** 56n + 1n]))
+})
+
+/** A search, with numbers for what the world has. */
+export const Asked = Schema.Struct({
+  scope: between(0, 2),
+  key: Schema.optionalKey(between(0, 1)),
+  node: Schema.optionalKey(between(1, 2)),
+  model: Schema.optionalKey(Text),
+  clientTag: Schema.optionalKey(Text),
+  errorCode: Schema.optionalKey(Text),
+  endpoint: Schema.optionalKey(Endpoint),
+  mode: Schema.optionalKey(Mode),
+  state: Schema.optionalKey(JobState),
+  from: Schema.optionalKey(between(0, 5)),
+  to: Schema.optionalKey(between(0, 6)),
+  limit: between(1, 8)
 })
 
 /** Two namespaces, with keys and nodes, and documents among them in a stretch of six hours that spans two days. */

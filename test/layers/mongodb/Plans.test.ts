@@ -11,7 +11,7 @@ import { INDEXES, makeIndexes } from "../../../src/layers/mongodb/Indexes.ts"
 import { sumsPipeline, timesPipeline } from "../../../src/layers/mongodb/JobStats.ts"
 import { MongoClient } from "../../../src/layers/mongodb/MongoClient.ts"
 import { find as findIncidents, findAfter } from "../../../src/layers/mongodb/MongoIncidents.ts"
-import { find as findJobs } from "../../../src/layers/mongodb/MongoJobSearch.ts"
+import { find as findJobs, findFinished } from "../../../src/layers/mongodb/MongoJobSearch.ts"
 import { find as findLogs } from "../../../src/layers/mongodb/MongoLogs.ts"
 import { freshJob, freshKey, freshNamespace, freshNode, only, operator } from "../../support/recordFactories.ts"
 import { freshDatabase, sharedClient, withMongo } from "./MongoRig.ts"
@@ -174,6 +174,11 @@ withMongo("questions to MongoDB", () => {
         }
       }
     }
+  })
+
+  it("jobs in the order of their ends are served in order, from any place on", async () => {
+    const explained = await asked((each) => findFinished(each, { at: AT - 1, id: "job_1" }, AT + 9, 5).explain())
+    assertServed(explained, "by_finished", true)
   })
 
   it("incidents behind a place are served in order by time", async () => {

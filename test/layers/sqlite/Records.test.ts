@@ -17,7 +17,7 @@ import * as SqliteClient from "../../../src/layers/sqlite/SqliteClient.ts"
 import { AFTER, listText } from "../../../src/layers/sqlite/SqliteIncidents.ts"
 import { UNFINISHED_TEXT } from "../../../src/layers/sqlite/SqliteJobRecords.ts"
 import { placeText, sumsText } from "../../../src/layers/sqlite/JobStats.ts"
-import { lookText, searchText } from "../../../src/layers/sqlite/SqliteJobSearch.ts"
+import { FINISHED_TEXT, lookText, searchText } from "../../../src/layers/sqlite/SqliteJobSearch.ts"
 import { queryText } from "../../../src/layers/sqlite/SqliteLogs.ts"
 import { TEXTS } from "../../../src/layers/sqlite/SqliteRecordRetention.ts"
 import * as SqliteRecords from "../../../src/layers/sqlite/SqliteRecords.ts"
@@ -142,6 +142,7 @@ it.layer(SqliteClient.layer({ path: ":memory:" }))("Plans of the records in SQLi
       for (const query of [
         { text: UNFINISHED_TEXT, values: [1, 5] },
         { text: TEXTS.expired, values: ["ns", 1, 5] },
+        { text: FINISHED_TEXT, values: [1, "job", 2, 5] },
         ...logs,
         ...incidents,
         { text: AFTER, values: [1, "", 2, 5] }
