@@ -27,6 +27,7 @@ import { AT, jobOf } from "./support/SampleJob.ts"
 const RECORDS = Number(process.env["SEARCH_RECORDS"] ?? 100_000)
 const ROUNDS = 200
 const PAGE = 20
+const EXPORT_TURNS = 5
 const ASKED_MS = 50
 const DAYS = 30 * 86_400_000
 /** Text of one record: what a search for a word looks through. */
@@ -278,10 +279,14 @@ const measure = (store: string, raw: RawCursor) =>
       })
     }
     for (const format of ["csv", "ndjson"] as const) {
-      // Once before, so that neither is measured cold.
-      yield* Effect.andThen(Effect.promise(raw), exportRate(format))
-      const bare = yield* Effect.promise(raw)
-      const { perSecond, grown } = yield* exportRate(format)
+      // In turns, and the best of each: whatever else the machine does comes and goes within a run.
+      let [bare, perSecond, grown] = [0, 0, 0]
+      for (let turn = 0; turn < EXPORT_TURNS; turn++) {
+        bare = Math.max(bare, yield* Effect.promise(raw))
+        const exported = yield* exportRate(format)
+        perSecond = Math.max(perSecond, exported.perSecond)
+        grown = Math.max(grown, exported.grown)
+      }
       lines.push({
         what: `${store}: export as ${format}, rows; heap at most +${megabytes(Math.max(grown, 0))}`,
         value: rate(perSecond),
