@@ -20,7 +20,8 @@ const questions: Readonly<Record<string, () => Promise<{ readonly run: () => Pro
   redis: () => import("./redis.ts"),
   postgres: () => import("./postgres.ts"),
   mongodb: () => import("./mongodb.ts"),
-  cluster: () => import("./cluster.ts")
+  cluster: () => import("./cluster.ts"),
+  search: () => import("./search.ts")
 }
 
 const progress = new Console(process.stderr)

@@ -36,6 +36,8 @@ const NO_BACK_END = new Set([
   "RollupColumns",
   "RollupFold",
   "RollupTransfer",
+  "JobTally",
+  "JobSinks",
   "Diagnosis",
   "Readiness",
   "DaemonConfig",

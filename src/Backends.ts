@@ -1,8 +1,10 @@
 /** The one table of back ends: which one serves which contract in which profile. Nothing else enters the rooms behind the doors. */
-import { join } from "node:path"
+import { join, resolve } from "node:path"
+import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Redacted from "effect/Redacted"
 import * as FileArchive from "./layers/files/FileArchive.ts"
+import { type JobSink, JobSinks } from "./layers/JobSinks.ts"
 import { MemoryBroker } from "./layers/memory/MemoryBroker.ts"
 import * as MemoryArchive from "./layers/memory/MemoryArchive.ts"
 import * as MemoryLeases from "./layers/memory/MemoryLeases.ts"
@@ -16,6 +18,7 @@ import * as MemoryTransport from "./layers/memory/MemoryTransport.ts"
 import * as StandInRateLimits from "./layers/memory/StandInRateLimits.ts"
 import * as MongoRecords from "./layers/mongodb/MongoRecords.ts"
 import * as PgState from "./layers/postgres/PgState.ts"
+import * as HttpSink from "./layers/outbound/HttpSink.ts"
 import * as HttpWebhookSender from "./layers/outbound/HttpWebhookSender.ts"
 import * as RabbitTransport from "./layers/rabbitmq/RabbitTransport.ts"
 import * as RedisLive from "./layers/redis/RedisLive.ts"
@@ -55,6 +58,30 @@ export const memory = Layer.mergeAll(
 
 /** What goes out to receivers of webhooks, in every profile. */
 export const outbound = (rules: HttpWebhookSender.OutboundRules) => HttpWebhookSender.layer(rules)
+
+export interface Sinks {
+  /** Folders, `s3://PREFIX` in the bucket of the daemon's own options, URLs. */
+  readonly places: ReadonlyArray<string>
+  /** Sent to the URLs. */
+  readonly token: Redacted.Redacted | null
+  readonly rules: HttpWebhookSender.OutboundRules
+}
+
+/** Places that finished jobs are sent on to, in every profile. */
+export const sinks = ({ places, token, rules }: Sinks, s3: Servers["s3"]) =>
+  Layer.effect(
+    JobSinks,
+    Effect.forEach(places, (name): Effect.Effect<JobSink, SinkError> => {
+      if (/^https?:\/\//.test(name)) return HttpSink.over(name, token, rules)
+      if (!name.startsWith(S3) || s3 === null)
+        return Effect.succeed({ name, put: FileArchive.driver(resolve(name)).put })
+      return Effect.map(S3Archive.reach({ ...s3, prefix: name.slice(S3.length) }), ({ put }) => ({ name, put }))
+    })
+  )
+
+type SinkError = HttpSink.SinkForbidden | Effect.Error<ReturnType<typeof S3Archive.reach>>
+
+const S3 = "s3://"
 
 /** Where the servers of a cluster are, and the installation's name within each of them. */
 export interface Servers {

@@ -145,10 +145,22 @@ const backEnds = (options: DaemonOptions): Layer.Layer<Contracts, CannotStart> =
   }
 }
 
+const rulesOf = ({ webhookSchemes, webhookRanges }: DaemonOptions) => ({
+  schemes: webhookSchemes,
+  ranges: webhookRanges
+})
+
+const sinksOf = (options: DaemonOptions) => ({
+  places: options.sinks,
+  token: options.sinkToken === null ? null : Redacted.make(options.sinkToken),
+  rules: rulesOf(options)
+})
+
 const world = (options: DaemonOptions) =>
   Orchestrator.layer.pipe(
     Layer.provideMerge(backEnds(options)),
-    Layer.provideMerge(Backends.outbound({ schemes: options.webhookSchemes, ranges: options.webhookRanges })),
+    Layer.provideMerge(Backends.sinks(sinksOf(options), serversOf(options).s3)),
+    Layer.provideMerge(Backends.outbound(rulesOf(options))),
     Layer.provideMerge(Telemetry.layer(options)),
     Layer.provideMerge(configOf(options)),
     Layer.provideMerge(logging(options))

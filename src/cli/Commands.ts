@@ -13,12 +13,14 @@ import { namespaceCommands } from "./commands/Namespaces.ts"
 import { nodeCommands } from "./commands/Nodes.ts"
 import { rollupCommands } from "./commands/Rollups.ts"
 import { ratingCommands } from "./commands/Ratings.ts"
+import { recordCommands } from "./commands/Records.ts"
 import { settingCommands } from "./commands/SettingCommands.ts"
 import { sweeperCommands } from "./commands/Sweepers.ts"
 import { webhookCommands } from "./commands/Webhooks.ts"
 
 export const COMMANDS: ReadonlyArray<Command> = [
   ...jobCommands,
+  ...recordCommands,
   ...nodeCommands,
   ...namespaceCommands,
   ...keyCommands,

@@ -23,6 +23,8 @@ import {
   JobList,
   JobTrace,
   JobView,
+  LogList,
+  StatsView,
   StatusView,
   UsageView
 } from "../schemas/openai/JobView.ts"
@@ -34,6 +36,20 @@ const id = { id: Schema.String }
 const Events = Schema.String.pipe(HttpApiSchema.asText({ contentType: "text/event-stream" }))
 const Accepted = JobView.pipe(HttpApiSchema.status(202))
 const optional = Schema.optionalKey(Schema.String)
+
+/** What a search of jobs may ask for. */
+const filters = {
+  model: optional,
+  type: optional,
+  mode: optional,
+  status: optional,
+  from: optional,
+  to: optional,
+  user: optional,
+  key: optional,
+  error: optional,
+  text: optional
+}
 
 /** A title for the document's list of operations. */
 const says = OpenApi.Summary
@@ -61,19 +77,16 @@ export class Jobs extends HttpApiGroup.make("jobs").add(
     success: [Accepted, ChatCompletion, TextCompletion, EmbeddingList, Events]
   }).annotate(says, "Submit a job"),
   get("searchJobs", "/v1/jobs", {
-    query: {
-      model: optional,
-      type: optional,
-      mode: optional,
-      status: optional,
-      from: optional,
-      to: optional,
-      user: optional,
-      limit: optional,
-      cursor: optional
-    },
+    query: { ...filters, limit: optional, cursor: optional },
     success: JobList
-  }).annotate(says, "Find jobs, newest first"),
+  }).annotate(says, "Find jobs, newest first, also by a word of prompt or answer (`text`)"),
+  get("exportJobs", "/v1/jobs/export", {
+    query: { ...filters, format: optional, include: optional, after: optional },
+    success: [
+      Schema.String.pipe(HttpApiSchema.asText({ contentType: "application/x-ndjson" })),
+      Schema.String.pipe(HttpApiSchema.asText({ contentType: "text/csv" }))
+    ]
+  }).annotate(says, "Take all jobs of a search along; goes on behind the cursor of any row (`after`)"),
   get("retrieveJob", "/v1/jobs/:id", { params: id, success: JobView }).annotate(says, "How a job stands"),
   get("retrieveJobResult", "/v1/jobs/:id/result", {
     params: id,
@@ -109,7 +122,15 @@ export class Account extends HttpApiGroup.make("account").add(
   get("searchIncidents", "/v1/incidents", {
     query: { kind: optional, type: optional, open: optional, from: optional, to: optional, limit: optional },
     success: IncidentList
-  }).annotate(says, "What happened that should be known, newest first; `open=true`: what goes on")
+  }).annotate(says, "What happened that should be known, newest first; `open=true`: what goes on"),
+  get("retrieveStats", "/v1/stats", {
+    query: { group_by: optional, from: optional, to: optional },
+    success: StatsView
+  }).annotate(says, "Volume, errors, tokens, cost and percentiles of times, by one or two of model, key, hour, day"),
+  get("searchLogs", "/v1/logs", {
+    query: { type: optional, job: optional, from: optional, to: optional, limit: optional, cursor: optional },
+    success: LogList
+  }).annotate(says, "What happened to jobs, by type and time, oldest first")
 ) {}
 
 export class Open extends HttpApiGroup.make("open").add(

@@ -6,6 +6,7 @@ import * as HttpApiSchema from "effect/http-api/HttpApiSchema"
 import * as OpenApi from "effect/http-api/OpenApi"
 import { SegmentManifest } from "../schemas/Archive.ts"
 import { Incident } from "../schemas/Incident.ts"
+import { LogEntry } from "../schemas/JobRecord.ts"
 import { ApiKey, Namespace } from "../schemas/Namespace.ts"
 import { RollupDefinition } from "../schemas/Rollup.ts"
 import { SettingsVersion } from "../schemas/RuntimeSettings.ts"
@@ -68,28 +69,36 @@ class Nodes extends HttpApiGroup.make("nodes").add(
   post("reinstateNode", "/control/nodes/:id/reinstate", nodeReason).annotate(says, "Lift every restriction")
 ) {}
 
+/** What a search of jobs may ask for. */
+const filters = {
+  namespace: optional,
+  model: optional,
+  type: optional,
+  mode: optional,
+  status: optional,
+  from: optional,
+  to: optional,
+  user: optional,
+  key: optional,
+  node: optional,
+  error: optional
+}
+
 class Jobs extends HttpApiGroup.make("jobs").add(
   get("searchJobs", "/control/jobs", {
-    query: {
-      namespace: optional,
-      model: optional,
-      type: optional,
-      mode: optional,
-      status: optional,
-      from: optional,
-      to: optional,
-      user: optional,
-      key: optional,
-      node: optional,
-      error: optional,
-      limit: optional,
-      cursor: optional
-    },
+    query: { ...filters, limit: optional, cursor: optional },
     success: Schema.Struct({
       data: Schema.Array(Schema.JsonObject),
       nextCursor: Schema.NullOr(Schema.String)
     })
   }).annotate(says, "Find jobs of all namespaces"),
+  get("exportJobs", "/control/jobs/export", {
+    query: { ...filters, format: optional, after: optional },
+    success: [
+      Schema.String.pipe(HttpApiSchema.asText({ contentType: "application/x-ndjson" })),
+      Schema.String.pipe(HttpApiSchema.asText({ contentType: "text/csv" }))
+    ]
+  }).annotate(says, "All jobs of a search, without prompt and output; goes on behind the cursor of any row (`after`)"),
   get("getJob", "/control/jobs/:id", { params: id, success: Schema.JsonObject }).annotate(
     says,
     "Row, history and record, without prompt and output"
@@ -210,6 +219,29 @@ const Ratings = Schema.Struct({
   /** Scores of 1 and 2. */
   low: Schema.Int
 })
+class Records extends HttpApiGroup.make("records").add(
+  get("retrieveStats", "/control/stats", {
+    query: { namespace: optional, group_by: optional, from: optional, to: optional },
+    success: Schema.Struct({
+      groupBy: Schema.Array(Schema.String),
+      from: Schema.Int,
+      to: Schema.Int,
+      data: Schema.Array(Schema.JsonObject)
+    })
+  }).annotate(says, "Volume, errors, tokens, cost and percentiles of times, by one or two groups"),
+  get("searchLogs", "/control/logs", {
+    query: {
+      namespace: optional,
+      type: optional,
+      job: optional,
+      from: optional,
+      to: optional,
+      limit: optional,
+      cursor: optional
+    },
+    success: Schema.Struct({ data: Schema.Array(LogEntry), nextCursor: Schema.NullOr(Schema.String) })
+  }).annotate(says, "The typed log, oldest first")
+) {}
 
 class Oversight extends HttpApiGroup.make("oversight").add(
   get("listIncidents", "/control/incidents", {
@@ -278,6 +310,7 @@ export const ControlGroups = [
   Ledger,
   Keys,
   Upkeep,
+  Records,
   Oversight,
   WebhooksGroup,
   Rules,

@@ -55,5 +55,7 @@ export const lineOf = (summary: JobSummary): JobLine => ({
   prompt_tokens: summary.promptTokens,
   output_tokens: summary.outputTokens,
   cost: summary.cost === null ? null : toDecimal(summary.cost),
+  queue_ms: summary.queueMs,
+  first_token_ms: summary.firstTokenMs,
   total_ms: summary.totalMs
 })

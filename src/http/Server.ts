@@ -32,6 +32,7 @@ import { nodeRoutes } from "./routes/control/Nodes.ts"
 import { daemonRoutes } from "./routes/control/Daemons.ts"
 import { oversightRoutes } from "./routes/control/Oversight.ts"
 import { rollupRoutes } from "./routes/control/Rollups.ts"
+import { makeRecordRoutes } from "./routes/control/Records.ts"
 import { settingsRoutes } from "./routes/control/Settings.ts"
 import { upkeepRoutes } from "./routes/control/Upkeep.ts"
 import { webhookRoutes } from "./routes/control/Webhooks.ts"
@@ -40,12 +41,15 @@ import { incidentRoutes } from "./routes/Incidents.ts"
 import { inferenceRoutes } from "./routes/Inference.ts"
 import { invoiceRoutes } from "./routes/Invoice.ts"
 import { jobEvents } from "./routes/JobEvents.ts"
+import { makeJobExport } from "./routes/JobExport.ts"
 import { jobRoutes } from "./routes/Jobs.ts"
 import { searchJobs } from "./routes/JobSearch.ts"
 import { jobTrace } from "./routes/JobTrace.ts"
+import { searchLogs } from "./routes/Logs.ts"
 import { modelRoutes } from "./routes/Models.ts"
 import { plannedRoutes } from "./routes/Planned.ts"
 import { makeStatusRoutes } from "./routes/Status.ts"
+import { retrieveStats } from "./routes/Stats.ts"
 import { submitJob } from "./routes/SubmitJob.ts"
 import { usageRoutes } from "./routes/Usage.ts"
 
@@ -68,8 +72,11 @@ const makePublicRoutes = Effect.gen(function* () {
     ...plannedRoutes,
     ...(yield* makeStatusRoutes),
     ...(yield* makeDocumentRoutes(PublicApi)),
+    ...(yield* makeJobExport),
     submitJob,
     searchJobs,
+    searchLogs,
+    retrieveStats,
     followJob: jobEvents,
     traceJob: jobTrace
   }
@@ -90,6 +97,7 @@ const makeControlRoutes = Effect.gen(function* () {
     ...daemonRoutes,
     ...settingsRoutes,
     ...webhookRoutes,
+    ...(yield* makeRecordRoutes),
     ...healthRoutes,
     ...(yield* makeDocumentRoutes(ControlApi))
   }

@@ -6,6 +6,7 @@ import { callAt, fake } from "./FakeControl.ts"
 import { ledgerCases } from "./ledgerCases.ts"
 import * as Sample from "./samples.ts"
 import { incidentCases } from "./incidentCases.ts"
+import { recordCases } from "./recordCases.ts"
 import { webhookCases } from "./webhookCases.ts"
 
 const { NODE, NS, KEY, JOB, SEGMENT, AT } = Sample
@@ -25,6 +26,7 @@ const CASES: ReadonlyArray<Case> = [
   ...incidentCases,
   ...webhookCases,
   ...ledgerCases,
+  ...recordCases,
   {
     argv: ["jobs", "list", "--status", "completed", "--node", NODE.toUpperCase().replace("0X", "0x"), "--limit", "5"],
     asks: `GET /control/jobs?status=completed&node=${NODE}&limit=5`,
@@ -250,7 +252,7 @@ describe("a command", () => {
   }
 
   it("is covered here, whichever it is", () => {
-    const elsewhere = new Set(["jobs tail", "archive cat", "archive restore"])
+    const elsewhere = new Set(["jobs tail", "jobs export", "archive cat", "archive restore"])
     const covered = CASES.map(({ argv }) => argv)
     for (const { path } of COMMANDS) {
       const name = path.join(" ")
@@ -283,6 +285,7 @@ describe("a command", () => {
         ["sweepers"],
         ["archive", "list"],
         ["lanes"],
+        ["logs"],
         ["webhooks", "list"]
       ]
       for (const argv of lists) {

@@ -223,6 +223,8 @@ it.effect("A search walks all jobs page by page, and its cursor serves its names
       cursor = `&cursor=${page.next_cursor}`
     } while (seen.length < 10)
     assert.deepStrictEqual(seen, [5, 4, 3, 2, 1])
+    const all = Schema.decodeUnknownSync(JobList, strict)((yield* ask("/v1/jobs?limit=5")).body)
+    assert.deepStrictEqual([all.data.length, all.has_more], [5, false])
     assert.strictEqual((yield* ask(`/v1/jobs?limit=2${cursor}`, { key: world.otherKey })).status, 400)
     const [flipped] = [`${cursor.slice(0, -1)}${cursor.endsWith("A") ? "B" : "A"}`]
     assert.strictEqual((yield* ask(`/v1/jobs?limit=2${flipped}`)).status, 400)

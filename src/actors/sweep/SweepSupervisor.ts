@@ -12,6 +12,8 @@ import { CreditLedger } from "../../layers/CreditLedger.ts"
 import { Daemons } from "../../layers/Daemons.ts"
 import { Incidents } from "../../layers/Incidents.ts"
 import { JobRecords } from "../../layers/JobRecords.ts"
+import { JobSearch } from "../../layers/JobSearch.ts"
+import { JobSinks } from "../../layers/JobSinks.ts"
 import { JobStore, JobSurvey } from "../../layers/JobStore.ts"
 import { LiveNodes } from "../../layers/LiveNodes.ts"
 import { Namespaces } from "../../layers/Namespaces.ts"
@@ -42,6 +44,7 @@ import * as OwnerReaper from "./OwnerReaper.ts"
 import * as RecordRepairSweeper from "./RecordRepairSweeper.ts"
 import * as RetentionSweeper from "./RetentionSweeper.ts"
 import * as RollupSweeper from "./RollupSweeper.ts"
+import * as SinkSweeper from "./SinkSweeper.ts"
 import { spec, type Options, type SweepHouse, type SweeperMessage } from "./Sweeper.ts"
 import type { SweepReport } from "./SweepReport.ts"
 import * as WebhookSweeper from "./WebhookSweeper.ts"
@@ -99,6 +102,7 @@ type Needed =
   | Heart
   | Incidents
   | JobRecords
+  | JobSearch
   | JobStore
   | JobSurvey
   | LiveNodes
@@ -140,8 +144,14 @@ const makeSweepers: Effect.Effect<ReadonlyArray<Options>, never, Needed> = Effec
     RecordRepairSweeper.make({ records, store, traces: yield* Traces }),
     WebhookSweeper.make(yield* webhookHouse),
     RollupSweeper.make(yield* Rollups),
-    DetectorSweeper.make(yield* detectorHouse)
+    DetectorSweeper.make(yield* detectorHouse),
+    ...(yield* makeSinks)
   ]
+})
+
+const makeSinks = Effect.gen(function* () {
+  const search = yield* JobSearch
+  return (yield* JobSinks).map((sink) => SinkSweeper.make(search, sink))
 })
 
 const webhookHouse = Effect.gen(function* () {

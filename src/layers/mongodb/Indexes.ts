@@ -45,9 +45,9 @@ export const INDEXES: Readonly<Record<Exclude<keyof Collections, "pruned">, Read
   jobs: [
     ...jobSearches,
     index("unfinished", { createdAt: 1, _id: 1 }, { completeness: "open" }),
+    index("by_finished", { finishedAt: 1, _id: 1 }, { finishedAt: { $gte: Number.MIN_SAFE_INTEGER } }),
     index("leaving", { namespaceId: 1, finishedAt: 1, _id: 1 }, { finishedAt: { $gte: Number.MIN_SAFE_INTEGER } }),
     index("by_feedback", { feedbackAt: 1 }, { feedbackAt: { $gte: Number.MIN_SAFE_INTEGER } }),
-    index("by_finish", { finishedAt: 1, _id: 1 }, { finishedAt: { $gte: Number.MIN_SAFE_INTEGER } }),
     index("marked", { segmentId: 1, finishedAt: 1, _id: 1 }, { segmentId: IS_TEXT })
   ],
   heads: [{ ...index("purge", { purgeAfter: 1 }), expireAfterSeconds: 0 }],

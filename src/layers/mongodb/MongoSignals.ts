@@ -29,7 +29,7 @@ const FIELDS = {
 export const findEnded = ({ collections: { jobs } }: Holder, from: number, to: number, max: number) =>
   jobs
     .find({ finishedAt: { $gte: from, $lt: to } }, { projection: FIELDS })
-    .hint("by_finish")
+    .hint("by_finished")
     .sort({ finishedAt: -1, _id: -1 })
     .limit(max)
 

@@ -16,7 +16,6 @@ CREATE UNIQUE INDEX incident_by_number ON incident (type, subject, number) WHERE
 CREATE INDEX incident_open_by_time ON incident (at, id) WHERE ${OPEN};
 CREATE INDEX incident_by_end ON incident (closed_at, id) WHERE closed_at IS NOT NULL;
 CREATE INDEX incident_by_refused_key ON incident (at, key_id, namespace_id, type) WHERE ${REFUSED_KEY};
-CREATE INDEX signal_by_end ON record (finished_at, job_id) WHERE finished_at IS NOT NULL;
 
 CREATE TABLE closed_notice (
   id TEXT PRIMARY KEY,

@@ -7,6 +7,7 @@ import { episodesSchema } from "./EpisodesSchema.ts"
 import { feedbackSchema } from "./FeedbackSchema.ts"
 import { recordsSchema } from "./RecordsSchema.ts"
 import { rollupsSchema } from "./RollupsSchema.ts"
+import { searchSchema } from "./SearchSchema.ts"
 import { DatabaseNewer } from "./SqliteErrors.ts"
 import { stateSchema } from "./StateSchema.ts"
 import { webhooksSchema } from "./WebhooksSchema.ts"
@@ -29,7 +30,8 @@ export const migrations: ReadonlyArray<Migration> = [
   { name: "webhooks", sql: webhooksSchema },
   { name: "rollups", sql: rollupsSchema },
   { name: "episodes and what detectors ask", sql: episodesSchema },
-  { name: "feedback by time", sql: feedbackSchema }
+  { name: "feedback by time", sql: feedbackSchema },
+  { name: "times of jobs, logs by type", sql: searchSchema }
 ]
 
 const TABLE = `CREATE TABLE IF NOT EXISTS migration (

@@ -37,6 +37,8 @@ const COLUMNS: Columns = {
   ],
   evaluation: (evaluation) => [["evaluation", JSON.stringify(evaluation)]],
   system: (system) => [
+    ["queue_ms", system.queueMs],
+    ["first_token_ms", system.firstTokenMs],
     ["total_ms", system.totalMs],
     ["system", JSON.stringify(system)]
   ],
@@ -94,6 +96,12 @@ export const maybe = <A>(row: Row, name: string, read: (row: Row, name: string) 
 
 /** What this house wrote as JSON into the column. */
 export const json = <A>(row: Row, name: string): A => JSON.parse(text(row, name)) as A
+
+/** The same of a column that `freeText` wrote: most of them hold nothing that was escaped. */
+export const freeWord = (row: Row, name: string): string => {
+  const json = text(row, name)
+  return json.includes("\\") ? (JSON.parse(json) as string) : json.slice(1, -1)
+}
 
 /** A column that holds one word of a closed set or a branded id, written from a value of that type. */
 export const word = <A extends string>(row: Row, name: string): A => text(row, name) as A

@@ -12,7 +12,7 @@ const during = (method: keyof Signals.Driver): During => ({ of: "Signals", metho
 
 export const ENDED = `SELECT job_id, finished_at, namespace_id, model, node_id, state, error_code, prompt_tokens,
     output_tokens, system, evaluation, constraints
-  FROM record INDEXED BY signal_by_end
+  FROM record INDEXED BY record_by_finished
   WHERE finished_at IS NOT NULL AND finished_at >= ? AND finished_at < ? ORDER BY finished_at DESC, job_id DESC LIMIT ?`
 
 export const REFUSED = `SELECT key_id, namespace_id, type, count(*) AS requests

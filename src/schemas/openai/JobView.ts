@@ -67,6 +67,8 @@ export const JobLine = Schema.Struct({
   prompt_tokens: Schema.Int,
   output_tokens: Schema.Int,
   cost: Schema.NullOr(Amount),
+  queue_ms: Schema.NullOr(Schema.Int),
+  first_token_ms: Schema.NullOr(Schema.Int),
   total_ms: Schema.NullOr(Schema.Int)
 }).annotate({ identifier: "JobLine" })
 export type JobLine = typeof JobLine.Type
@@ -174,6 +176,48 @@ export const InvoiceView = Schema.Struct({
   )
 }).annotate({ identifier: "Invoice" })
 export type InvoiceView = typeof InvoiceView.Type
+const Percentiles = Schema.NullOr(Schema.Struct({ p50: Schema.Finite, p95: Schema.Finite, p99: Schema.Finite }))
+
+export const StatsView = Schema.Struct({
+  object: Schema.Literal("stats"),
+  group_by: Schema.Array(Schema.Literals(["model", "key", "hour", "day"])),
+  from: Schema.Int,
+  to: Schema.Int,
+  data: Schema.Array(
+    Schema.Struct({
+      group: Schema.Record(Schema.String, Schema.NullOr(Schema.String)),
+      jobs: Schema.Int,
+      completed: Schema.Int,
+      failed: Schema.Int,
+      /** Failed of those that completed or failed; null when there is neither. */
+      error_rate: Schema.NullOr(Schema.Finite),
+      prompt_tokens: Schema.Int,
+      output_tokens: Schema.Int,
+      cost: Amount,
+      /** Milliseconds, of completed jobs. */
+      queue_ms: Percentiles,
+      first_token_ms: Percentiles,
+      total_ms: Percentiles
+    })
+  )
+}).annotate({ identifier: "Stats" })
+export type StatsView = typeof StatsView.Type
+
+export const LogList = Schema.Struct({
+  object: Schema.Literal("list"),
+  data: Schema.Array(
+    Schema.Struct({
+      at: Schema.Int,
+      type: Schema.String,
+      code: Schema.String,
+      job_id: Schema.NullOr(Schema.String),
+      data: Schema.JsonObject
+    })
+  ),
+  has_more: Schema.Boolean,
+  next_cursor: Schema.NullOr(Schema.String)
+}).annotate({ identifier: "LogList" })
+export type LogList = typeof LogList.Type
 
 export const StatusView = Schema.Struct({
   status: Schema.Literals(["ok", "draining"]),

@@ -3,38 +3,30 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { JobStreams } from "../../../actors/job/JobStreams.ts"
 import { JobRecords } from "../../../layers/JobRecords.ts"
-import { JobSearch } from "../../../layers/JobSearch.ts"
 import { JobStore, JobSurvey } from "../../../layers/JobStore.ts"
 import { RecordRetention } from "../../../layers/RecordRetention.ts"
 import { Transport } from "../../../layers/Transport.ts"
-import { NamespaceId } from "../../../schemas/Ids.ts"
 import { laneName } from "../../../schemas/Job.ts"
 import type { JobRecord } from "../../../schemas/JobRecord.ts"
 import { refuse } from "../../../schemas/Refusal.ts"
 import type { Call } from "../../Call.ts"
+import { findPage, jobCursor, readJobCursor, readOperatorQuery } from "../../JobQuery.ts"
 import { audit, operatorScope, readOrder, readReason } from "../../Operator.ts"
 import { plain } from "../../OperatorViews.ts"
+import { readInt } from "../../Query.ts"
 import { open } from "../../Route.ts"
 import { streamEvents } from "../JobEvents.ts"
 import { jobIdOf, jobNotFound } from "../Jobs.ts"
-import { readSearch, writeCursor } from "../JobSearch.ts"
+import { PAGE } from "../JobSearch.ts"
 import { piecesOf, traceOf } from "../JobTrace.ts"
-
-const isNamespaceId = Schema.is(NamespaceId)
 
 const search = open(
   Effect.fnUntraced(function* (call: Call) {
-    const { filter, after, limit, namespace } = yield* readSearch(call, "operator", true)
-    if (namespace !== undefined && !isNamespaceId(namespace)) {
-      return yield* refuse("invalid_request", "namespace is not an id.", { param: "namespace" })
-    }
-    const scope = isNamespaceId(namespace)
-      ? { _tag: "Namespace" as const, namespaceId: namespace }
-      : operatorScope(call)
-    const found = yield* (yield* JobSearch).search(scope, filter, after, limit + 1)
-    const page = found.slice(0, limit)
-    const last = found.length > limit ? page.at(-1) : undefined
-    return plain({ data: page, nextCursor: last === undefined ? null : writeCursor(last, "operator") })
+    const { query, params } = yield* readOperatorQuery(call, ["limit", "cursor"])
+    const limit = yield* readInt("limit", params.limit, PAGE)
+    const after = yield* readJobCursor("cursor", params.cursor, query)
+    const { jobs, next } = yield* findPage(query, after, limit)
+    return plain({ data: jobs, nextCursor: next === null ? null : jobCursor(next, query) })
   })
 )
 
