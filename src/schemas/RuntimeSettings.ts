@@ -2,8 +2,10 @@
  * The rules that an operator may change while daemons run: prices, limits, patience. Each change is a new
  * version with who and why; its digest is what nodes report as the configuration they work under.
  */
+import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { CreditsFromString } from "./Credits.ts"
+import { initialRetention, RetentionSettings } from "./Retention.ts"
 
 const Ms = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 86_400_000 }))
 
@@ -49,7 +51,9 @@ export const RuntimeSettings = Schema.Struct({
   /** Jobs that may wait for the broker before admission answers 503. */
   outboxMax: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 10_000_000 })),
   /** Jobs that may wait in one lane before admission answers 503. */
-  laneMax: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 10_000_000 }))
+  laneMax: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 10_000_000 })),
+  /** How long what is kept; versions of earlier programs have none. */
+  retention: RetentionSettings.pipe(Schema.withDecodingDefaultKey(Effect.succeed(initialRetention)))
 })
 export type RuntimeSettings = typeof RuntimeSettings.Type
 
@@ -77,7 +81,8 @@ export const initialSettings: typeof RuntimeSettings.Encoded = {
   cooldownMaxMs: 3_600_000,
   idempotencyMs: 86_400_000,
   outboxMax: 100_000,
-  laneMax: 100_000
+  laneMax: 100_000,
+  retention: initialRetention
 }
 
 /** One published version of the settings. */

@@ -30,6 +30,7 @@ import { Archive } from "../../src/layers/Archive.ts"
 import { Catalog } from "../../src/layers/Catalog.ts"
 import { DaemonConfig } from "../../src/layers/DaemonConfig.ts"
 import { Daemons } from "../../src/layers/Daemons.ts"
+import { EntryRetention } from "../../src/layers/EntryRetention.ts"
 import { Incidents } from "../../src/layers/Incidents.ts"
 import { JobRecords } from "../../src/layers/JobRecords.ts"
 import { JobStore, JobSurvey } from "../../src/layers/JobStore.ts"
@@ -115,6 +116,7 @@ const GUARDED: Readonly<Record<string, Context.Key<never, object>>> = {
   Traces,
   Logs,
   RecordRetention,
+  EntryRetention,
   Incidents,
   Archive,
   LiveNodes,
@@ -184,16 +186,14 @@ export interface Shared {
 
 /** Turns that everything gets to come to rest without time passing. */
 const TURNS = 60
-const STEP_MS = 10
 /** Steps of a long time are longer; what is due within one still happens in its order. */
-const stepOf = (ms: number) => (ms > 60_000 ? 100 : STEP_MS)
+const stepOf = (ms: number) => (ms > 60_000 ? 100 : 10)
 
 export class World {
   readonly shared: Shared
   readonly scope: Scope.Scope
   private readonly advance: (ms: number) => Effect.Effect<void>
   private readonly settings: Partial<RuntimeSettings>
-
   constructor(shared: Shared, scope: Scope.Scope, options: WorldOptions) {
     this.shared = shared
     this.scope = scope

@@ -9,6 +9,7 @@ import { Registry } from "../../kernel/Registry.ts"
 import { Archive } from "../../layers/Archive.ts"
 import { DaemonConfig } from "../../layers/DaemonConfig.ts"
 import { Daemons } from "../../layers/Daemons.ts"
+import { EntryRetention } from "../../layers/EntryRetention.ts"
 import { Incidents } from "../../layers/Incidents.ts"
 import { JobRecords } from "../../layers/JobRecords.ts"
 import { JobStore, JobSurvey } from "../../layers/JobStore.ts"
@@ -17,6 +18,7 @@ import { Notices } from "../../layers/Notices.ts"
 import { Outbox } from "../../layers/Outbox.ts"
 import { Outage } from "../../layers/Outage.ts"
 import { RecordRetention } from "../../layers/RecordRetention.ts"
+import { Settings } from "../../layers/Settings.ts"
 import { SweeperStates, type SweeperState } from "../../layers/SweeperStates.ts"
 import { Traces } from "../../layers/Traces.ts"
 import { Transport } from "../../layers/Transport.ts"
@@ -89,6 +91,7 @@ const makeSweepers: Effect.Effect<
   | Archive
   | DaemonConfig
   | Daemons
+  | EntryRetention
   | Heart
   | Incidents
   | JobRecords
@@ -99,6 +102,7 @@ const makeSweepers: Effect.Effect<
   | Outbox
   | RecordRetention
   | Scope.Scope
+  | Settings
   | Traces
   | Transport
   | Webhooks
@@ -114,8 +118,10 @@ const makeSweepers: Effect.Effect<
   const retention = {
     namespaces: yield* Namespaces,
     retention: yield* RecordRetention,
+    entries: yield* EntryRetention,
     archive: yield* Archive,
-    incidents: yield* Incidents
+    incidents: yield* Incidents,
+    settings: yield* Settings
   }
   return [
     OutboxRelaySweeper.make(outbox, transport),

@@ -1,9 +1,10 @@
 /**
- * The seven record contracts in memory over one state. `layer` brings a fresh state with it; `over` shares a state that a test keeps while
+ * The eight record contracts in memory over one state. `layer` brings a fresh state with it; `over` shares a state that a test keeps while
  * daemons come and go.
  */
 import * as Layer from "effect/Layer"
 import * as MemoryArchive from "./MemoryArchive.ts"
+import * as MemoryEntryRetention from "./MemoryEntryRetention.ts"
 import * as MemoryIncidents from "./MemoryIncidents.ts"
 import * as MemoryJobRecords from "./MemoryJobRecords.ts"
 import * as MemoryJobSearch from "./MemoryJobSearch.ts"
@@ -18,6 +19,7 @@ const contracts = Layer.mergeAll(
   MemoryLogs.layer,
   MemoryJobSearch.layer,
   MemoryRecordRetention.layer,
+  MemoryEntryRetention.layer,
   MemoryIncidents.layer,
   MemoryArchive.layer
 )

@@ -1,6 +1,7 @@
 /** Every contract of the records on one MongoDB database. */
 import * as Layer from "effect/Layer"
 import * as MongoClient from "./MongoClient.ts"
+import * as EntryRetention from "./MongoEntryRetention.ts"
 import * as Incidents from "./MongoIncidents.ts"
 import * as JobRecords from "./MongoJobRecords.ts"
 import * as JobSearch from "./MongoJobSearch.ts"
@@ -16,6 +17,7 @@ export const contracts = Layer.mergeAll(
   Logs.layer,
   JobSearch.layer,
   RecordRetention.layer,
+  EntryRetention.layer,
   Incidents.layer
 )
 

@@ -5,6 +5,7 @@
 import type { DatabaseSync } from "node:sqlite"
 import { recordsSchema } from "./RecordsSchema.ts"
 import { DatabaseNewer } from "./SqliteErrors.ts"
+import { retentionSchema } from "./RetentionSchema.ts"
 import { stateSchema } from "./StateSchema.ts"
 import { webhooksSchema } from "./WebhooksSchema.ts"
 
@@ -23,7 +24,8 @@ export const migrations: ReadonlyArray<Migration> = [
   { name: "state", sql: stateSchema },
   { name: "records", sql: recordsSchema },
   { name: "epochs of records, generations of nodes", sql: generations },
-  { name: "webhooks", sql: webhooksSchema }
+  { name: "webhooks", sql: webhooksSchema },
+  { name: "bodies that leave first, erasures", sql: retentionSchema }
 ]
 
 const TABLE = `CREATE TABLE IF NOT EXISTS migration (

@@ -1,5 +1,6 @@
-/** The six record contracts over one SQLite file. Cold storage is not among them: see `files/FileArchive`. */
+/** The seven record contracts over one SQLite file. Cold storage is not among them: see `files/FileArchive`. */
 import * as Layer from "effect/Layer"
+import * as SqliteEntryRetention from "./SqliteEntryRetention.ts"
 import * as SqliteIncidents from "./SqliteIncidents.ts"
 import * as SqliteJobRecords from "./SqliteJobRecords.ts"
 import * as SqliteJobSearch from "./SqliteJobSearch.ts"
@@ -13,5 +14,6 @@ export const layer = Layer.mergeAll(
   SqliteLogs.layer,
   SqliteJobSearch.layer,
   SqliteRecordRetention.layer,
+  SqliteEntryRetention.layer,
   SqliteIncidents.layer
 )
