@@ -4,6 +4,7 @@ import { actorCommands } from "./commands/Actors.ts"
 import { archiveCommands } from "./commands/Archives.ts"
 import { creditCommands } from "./commands/CreditCommands.ts"
 import { daemonCommands } from "./commands/Daemons.ts"
+import { erasureCommands } from "./commands/Erasures.ts"
 import { jobCommands } from "./commands/Jobs.ts"
 import { keyCommands } from "./commands/Keys.ts"
 import { laneCommands } from "./commands/Lanes.ts"
@@ -15,6 +16,7 @@ import { webhookCommands } from "./commands/Webhooks.ts"
 
 export const COMMANDS: ReadonlyArray<Command> = [
   ...jobCommands,
+  ...erasureCommands,
   ...nodeCommands,
   ...namespaceCommands,
   ...keyCommands,

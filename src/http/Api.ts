@@ -15,6 +15,7 @@ import { EmbeddingsRequest } from "../schemas/openai/EmbeddingsRequest.ts"
 import { JobSubmission } from "../schemas/openai/JobSubmission.ts"
 import {
   BalanceView,
+  JobErasure,
   JobExplanation,
   JobList,
   JobTrace,
@@ -84,7 +85,11 @@ export class Jobs extends HttpApiGroup.make("jobs").add(
     "Why it runs where it runs, or why it waits"
   ),
   get("traceJob", "/v1/jobs/:id/trace", { params: id, success: JobTrace }).annotate(says, "Its life, in order"),
-  post("cancelJob", "/v1/jobs/:id/cancel", { params: id, success: JobView }).annotate(says, "Cancel it")
+  post("cancelJob", "/v1/jobs/:id/cancel", { params: id, success: JobView }).annotate(says, "Cancel it"),
+  HttpApiEndpoint.delete("eraseJob", "/v1/jobs/:id", { params: id, success: JobErasure }).annotate(
+    says,
+    "Forget what was asked and answered, everywhere; 202 while that is under way"
+  )
 ) {}
 
 export class Account extends HttpApiGroup.make("account").add(

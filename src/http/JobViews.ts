@@ -1,7 +1,10 @@
 /** Rows and summaries as the wire tells them to customers: amounts in credits, and no node anywhere. */
 import { toDecimal } from "../schemas/Credits.ts"
+import type { Erasure } from "../schemas/Erasure.ts"
+import type { JobId } from "../schemas/Ids.ts"
 import type { JobRow } from "../schemas/JobState.ts"
-import type { JobLine, JobView } from "../schemas/openai/JobView.ts"
+import type { JobErasure, JobLine, JobView } from "../schemas/openai/JobView.ts"
+import type { ErasureStone } from "../schemas/Tombstone.ts"
 import type { JobSummary } from "../layers/JobSearch.ts"
 import { errorOf, hasEnded } from "./JobOutcome.ts"
 
@@ -30,6 +33,16 @@ export const viewOf = (row: JobRow): JobView => {
     error: errorOf(row)
   }
 }
+
+export const erasureView = (id: JobId, { doneAt }: Erasure, stone: ErasureStone | null): JobErasure => ({
+  id,
+  object: "job.erasure",
+  erased: doneAt !== null,
+  sha256: stone?.sha256 ?? null,
+  erased_at: stone?.erasedAt ?? doneAt,
+  key: stone?.key ?? null,
+  signature: stone?.signature ?? null
+})
 
 export const lineOf = (summary: JobSummary): JobLine => ({
   id: summary.jobId,

@@ -23,6 +23,7 @@ import type { Route, ServicesOf } from "./Route.ts"
 import * as RouteTable from "./RouteTable.ts"
 import { actorRoutes } from "./routes/control/Actors.ts"
 import { healthRoutes } from "./routes/control/Health.ts"
+import { erasureRoutes } from "./routes/control/Erasures.ts"
 import { controlJobRoutes } from "./routes/control/Jobs.ts"
 import { keyRoutes } from "./routes/control/Keys.ts"
 import { namespaceRoutes } from "./routes/control/Namespaces.ts"
@@ -34,6 +35,7 @@ import { upkeepRoutes } from "./routes/control/Upkeep.ts"
 import { webhookRoutes } from "./routes/control/Webhooks.ts"
 import { inferenceRoutes } from "./routes/Inference.ts"
 import { jobEvents } from "./routes/JobEvents.ts"
+import { eraseJob } from "./routes/EraseJob.ts"
 import { jobRoutes } from "./routes/Jobs.ts"
 import { searchJobs } from "./routes/JobSearch.ts"
 import { jobTrace } from "./routes/JobTrace.ts"
@@ -62,7 +64,8 @@ const makePublicRoutes = Effect.gen(function* () {
     submitJob,
     searchJobs,
     followJob: jobEvents,
-    traceJob: jobTrace
+    traceJob: jobTrace,
+    eraseJob
   }
   return routes satisfies Readonly<Record<PublicName, Route<unknown>>>
 })
@@ -79,6 +82,7 @@ const makeControlRoutes = Effect.gen(function* () {
     ...daemonRoutes,
     ...settingsRoutes,
     ...webhookRoutes,
+    ...erasureRoutes,
     ...healthRoutes,
     ...(yield* makeDocumentRoutes(ControlApi))
   }

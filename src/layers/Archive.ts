@@ -51,6 +51,8 @@ export class Archive extends Context.Service<
     readonly replace: (
       segment: NewSegment & { readonly replaces: SegmentId }
     ) => Effect.Effect<SegmentManifest, BrokenSegment | Outage>
+    /** What `list` gives, after the end of every replacement that broke off. */
+    readonly settle: Effect.Effect<ReadonlyArray<SegmentManifest>, BrokenSegment | Outage>
     /** Without those that another one replaces. */
     readonly list: Effect.Effect<ReadonlyArray<SegmentManifest>, BrokenSegment | Outage>
     /** Whether it answers, by one question whose cost does not grow with what it holds. */
@@ -143,7 +145,8 @@ const unpack = (id: SegmentId, bytes: Uint8Array) =>
     catch: (cause) => new BrokenSegment({ segmentId: id, why: `cannot be unpacked: ${String(cause)}` })
   })
 
-export const make = (driver: Driver): Archive["Service"] => {
+/** What stands there, as its manifests and their files say. */
+const makeReading = (driver: Driver) => {
   const manifestOf = Effect.fnUntraced(function* (id: SegmentId) {
     const bytes = yield* driver.get(manifestName(id))
     if (bytes === null) return yield* new BrokenSegment({ segmentId: id, why: "has no manifest" })
@@ -163,6 +166,19 @@ export const make = (driver: Driver): Archive["Service"] => {
     }
     return { manifest, lines }
   })
+  const listed = Effect.gen(function* () {
+    const names = yield* driver.names("segments/")
+    const ids = segmentIds(names.filter((name) => name.endsWith(".manifest.json")))
+    const found = yield* Effect.forEach(ids, manifestOf)
+    const replaced = new Set(found.flatMap(({ replaces }) => replaces ?? []))
+    const current = found.filter(({ id }) => !replaced.has(id))
+    return { current, left: segmentIds(names).filter((id) => replaced.has(id)) }
+  })
+  return { checked, listed }
+}
+
+export const make = (driver: Driver): Archive["Service"] => {
+  const { checked, listed } = makeReading(driver)
   const write = Effect.fn("Archive.write")(function* ({ lines, ...about }: NewSegment) {
     // A whole segment holds all that its name stands for: who comes late, or to what a prune that broke off has left, must not replace it.
     const known = yield* Effect.option(checked(about.id))
@@ -180,26 +196,29 @@ export const make = (driver: Driver): Archive["Service"] => {
     yield* driver.put(manifestName(about.id), Buffer.from(`${canonicalJson(manifest)}\n`))
     return manifest
   })
+  /** The file first: what is left of a break is a manifest that names it, and not text that nothing names. */
+  const remove = (id: SegmentId) => Effect.andThen(driver.remove(blobName(id)), driver.remove(manifestName(id)))
   return Archive.of({
     isThere: true,
     write,
     replace: Effect.fn("Archive.replace")(function* (segment) {
       yield* write(segment)
       const { manifest } = yield* checked(segment.id)
-      // The file first: what is left of a break is a manifest that names it, and not text that nothing names.
-      yield* driver.remove(blobName(segment.replaces))
-      yield* driver.remove(manifestName(segment.replaces))
+      yield* remove(segment.replaces)
       return manifest
+    }),
+    settle: Effect.gen(function* () {
+      const { current, left } = yield* listed
+      for (const { id, replaces } of current) {
+        if (replaces === undefined || !left.includes(replaces)) continue
+        yield* checked(id)
+        yield* remove(replaces)
+      }
+      return current
     }),
     verify: Effect.fn("Archive.verify")((id: SegmentId) => Effect.map(checked(id), ({ manifest }) => manifest)),
     lines: Effect.fn("Archive.lines")((id: SegmentId) => Effect.map(checked(id), ({ lines }) => lines)),
-    list: Effect.gen(function* () {
-      const names = yield* driver.names("segments/")
-      const ids = segmentIds(names.filter((name) => name.endsWith(".manifest.json")))
-      const found = yield* Effect.forEach(ids, manifestOf)
-      const replaced = new Set(found.flatMap(({ replaces }) => replaces ?? []))
-      return found.filter(({ id }) => !replaced.has(id))
-    }),
+    list: Effect.map(listed, ({ current }) => current),
     ping: Effect.asVoid(driver.get("segments/ping"))
   })
 }
@@ -213,6 +232,7 @@ export const none: Archive["Service"] = Archive.of({
   replace: () => Effect.fail(nowhere),
   verify: (segmentId) => Effect.fail(new BrokenSegment({ segmentId, why: "has no manifest" })),
   lines: (segmentId) => Effect.fail(new BrokenSegment({ segmentId, why: "has no manifest" })),
+  settle: Effect.succeed([]),
   list: Effect.succeed([]),
   ping: Effect.void
 })

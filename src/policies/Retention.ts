@@ -5,7 +5,7 @@
 import { createHash } from "node:crypto"
 import { type DataClass, type JobClass, SegmentId } from "../schemas/Archive.ts"
 import { canonicalJson } from "../schemas/CanonicalJson.ts"
-import type { NamespaceId } from "../schemas/Ids.ts"
+import type { JobId, NamespaceId } from "../schemas/Ids.ts"
 import { type NamespaceRules, STANDARD_TIER } from "../schemas/Namespace.ts"
 import { DAYS_MAX, type RetentionClass, type RetentionSettings, type Tier } from "../schemas/Retention.ts"
 
@@ -25,7 +25,7 @@ export interface Cutoffs {
 
 /** A tier that the settings do not have any more is the standard one. */
 export const tierOf = ({ tiers }: RetentionSettings, name: string = STANDARD_TIER): Tier =>
-  tiers[name] ?? (tiers[STANDARD_TIER] as Tier)
+  tiers[name] ?? tiers.standard
 
 /**
  * Bodies never stay longer than their metadata, and log entries never leave before the job that they are about. With no days kept, everything that has
@@ -105,6 +105,9 @@ export const segmentIdOf = (
 /** Of the segment that stands for another one without these jobs. */
 export const successorOf = (replaced: SegmentId, erased: ReadonlyArray<string>): SegmentId =>
   idOf(canonicalJson({ replaces: replaced, erased: erased.toSorted() }))
+
+/** The mark of a job whose body is being erased. No segment is ever written under it. */
+export const erasureMarkOf = (jobId: JobId): SegmentId => idOf(canonicalJson({ erases: jobId }))
 
 const idOf = (named: string): SegmentId =>
   SegmentId.make(`seg_${createHash("sha256").update(named).digest("hex").slice(0, 32)}`)

@@ -21,11 +21,8 @@ export type ColdRule = typeof ColdRule.Type
 
 const TierName = Schema.String.check(Schema.isPattern(/^[a-z][a-z0-9_-]{0,31}$/))
 
-const Tiers = Schema.Record(TierName, Tier).check(
-  Schema.makeFilter(
-    (tiers) => "standard" in tiers || { path: ["standard"], issue: "is the default and has to be there" }
-  )
-)
+/** There is always the one that holds where nothing else is said. */
+const Tiers = Schema.StructWithRest(Schema.Struct({ standard: Tier }), [Schema.Record(TierName, Tier)])
 
 export const RetentionSettings = Schema.Struct({
   tiers: Tiers,

@@ -20,6 +20,7 @@ import { noticesContract } from "./contracts/Notices.contract.ts"
 import { settingsContract } from "./contracts/Settings.contract.ts"
 import { admitted, claimed, idsOf } from "./contracts/StateProbes.ts"
 import { sweeperStatesContract } from "./contracts/SweeperStates.contract.ts"
+import { erasuresContract } from "./contracts/Erasures.contract.ts"
 import { webhooksContract } from "./contracts/Webhooks.contract.ts"
 
 const cluster = MemoryState.make({ soleOwner: false })
@@ -45,6 +46,7 @@ auditContract("memory", memory, { tamper })
 settingsContract("memory", memory, { another: MemoryStateLayers.over(cluster) })
 sweeperStatesContract("memory", memory)
 webhooksContract("memory", memory)
+erasuresContract("memory", memory)
 noticesContract("memory", memory)
 
 const embedded = MemoryStateLayers.over(MemoryState.make())

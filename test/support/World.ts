@@ -30,6 +30,7 @@ import { Archive } from "../../src/layers/Archive.ts"
 import { Catalog } from "../../src/layers/Catalog.ts"
 import { DaemonConfig } from "../../src/layers/DaemonConfig.ts"
 import { Daemons } from "../../src/layers/Daemons.ts"
+import { Erasures } from "../../src/layers/Erasures.ts"
 import { EntryRetention } from "../../src/layers/EntryRetention.ts"
 import { Incidents } from "../../src/layers/Incidents.ts"
 import { JobRecords } from "../../src/layers/JobRecords.ts"
@@ -55,6 +56,7 @@ import { Outbox } from "../../src/layers/Outbox.ts"
 import { RecordRetention } from "../../src/layers/RecordRetention.ts"
 import { Relay } from "../../src/layers/Relay.ts"
 import { Settings } from "../../src/layers/Settings.ts"
+import * as MemorySigner from "../../src/layers/memory/MemorySigner.ts"
 import { SweeperStates } from "../../src/layers/SweeperStates.ts"
 import { Traces } from "../../src/layers/Traces.ts"
 import { Transport } from "../../src/layers/Transport.ts"
@@ -64,7 +66,7 @@ import type { JobRow } from "../../src/schemas/JobState.ts"
 import type { NodePresence } from "../../src/schemas/NodeProfile.ts"
 import type { Caller, Namespace } from "../../src/schemas/Namespace.ts"
 import type { RuntimeSettings } from "../../src/schemas/RuntimeSettings.ts"
-import { aDaemonId, aKeyId, aRequest, fundedNamespace } from "./worldFactories.ts"
+import { aDaemonId, aKeyId, aRequest, configOf, fundedNamespace } from "./worldFactories.ts"
 import { Faults } from "./Faults.ts"
 import { MemoryAgent, type AgentOptions } from "./MemoryAgent.ts"
 import { readAll, type Reading } from "./WorldReader.ts"
@@ -117,6 +119,7 @@ const GUARDED: Readonly<Record<string, Context.Key<never, object>>> = {
   Logs,
   RecordRetention,
   EntryRetention,
+  Erasures,
   Incidents,
   Archive,
   LiveNodes,
@@ -168,6 +171,7 @@ const storesOver = (shared: Shared, name: string) =>
       Layer.provide(Layer.succeed(MemoryLive.MemoryLive, shared.live))
     ),
     MemoryRelay.over(shared.relay),
+    MemorySigner.layer,
     shared.sender,
     Layer.effect(Transport, MemoryTransport.make(name)).pipe(
       Layer.provide(Layer.succeed(MemoryBroker.MemoryBroker, shared.broker))
@@ -383,18 +387,3 @@ const startDaemon = (world: World, { lanePrefetch = 16 }: DaemonOptions): Effect
     yield* world.rest
     return daemon
   }).pipe(Effect.orDie)
-
-const configOf = (daemonId: DaemonConfig["Service"]["daemonId"], lanePrefetch: number): DaemonConfig["Service"] => ({
-  daemonId,
-  dataFolder: "",
-  host: "127.0.0.1",
-  port: 0,
-  controlHost: "127.0.0.1",
-  controlPort: 0,
-  controlKey: null,
-  trustedProxies: [],
-  environment: "testnet",
-  drainMs: 1000,
-  silenceMaxMs: null,
-  lanePrefetch
-})

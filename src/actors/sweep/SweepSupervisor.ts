@@ -9,9 +9,11 @@ import { Registry } from "../../kernel/Registry.ts"
 import { Archive } from "../../layers/Archive.ts"
 import { DaemonConfig } from "../../layers/DaemonConfig.ts"
 import { Daemons } from "../../layers/Daemons.ts"
+import { Erasures } from "../../layers/Erasures.ts"
 import { EntryRetention } from "../../layers/EntryRetention.ts"
 import { Incidents } from "../../layers/Incidents.ts"
 import { JobRecords } from "../../layers/JobRecords.ts"
+import { JobSearch } from "../../layers/JobSearch.ts"
 import { JobStore, JobSurvey } from "../../layers/JobStore.ts"
 import { Namespaces } from "../../layers/Namespaces.ts"
 import { Notices } from "../../layers/Notices.ts"
@@ -19,6 +21,7 @@ import { Outbox } from "../../layers/Outbox.ts"
 import { Outage } from "../../layers/Outage.ts"
 import { RecordRetention } from "../../layers/RecordRetention.ts"
 import { Settings } from "../../layers/Settings.ts"
+import { Signer } from "../../layers/Signer.ts"
 import { SweeperStates, type SweeperState } from "../../layers/SweeperStates.ts"
 import { Traces } from "../../layers/Traces.ts"
 import { Transport } from "../../layers/Transport.ts"
@@ -30,6 +33,7 @@ import { refuse, type Refusal } from "../../schemas/Refusal.ts"
 import { Heart } from "../Heart.ts"
 import { Mail } from "../Mail.ts"
 import { isOutage, Root } from "../Root.ts"
+import * as ErasureSweeper from "./ErasureSweeper.ts"
 import * as ExpirySweeper from "./ExpirySweeper.ts"
 import * as NoticeLanes from "./NoticeLanes.ts"
 import * as OutboxRelaySweeper from "./OutboxRelaySweeper.ts"
@@ -92,9 +96,11 @@ const makeSweepers: Effect.Effect<
   | DaemonConfig
   | Daemons
   | EntryRetention
+  | Erasures
   | Heart
   | Incidents
   | JobRecords
+  | JobSearch
   | JobStore
   | JobSurvey
   | Namespaces
@@ -103,6 +109,7 @@ const makeSweepers: Effect.Effect<
   | RecordRetention
   | Scope.Scope
   | Settings
+  | Signer
   | Traces
   | Transport
   | Webhooks
@@ -129,8 +136,22 @@ const makeSweepers: Effect.Effect<
     OwnerReaper.make({ daemonId, isSteady, daemons: yield* Daemons, survey, outbox, transport }),
     RetentionSweeper.make(retention),
     RecordRepairSweeper.make({ records, store, traces: yield* Traces }),
-    WebhookSweeper.make(yield* webhookHouse)
+    WebhookSweeper.make(yield* webhookHouse),
+    ErasureSweeper.make(yield* erasureHouse)
   ]
+})
+
+const erasureHouse = Effect.gen(function* () {
+  return {
+    erasures: yield* Erasures,
+    records: yield* JobRecords,
+    retention: yield* RecordRetention,
+    archive: yield* Archive,
+    signer: yield* Signer,
+    search: yield* JobSearch,
+    store: yield* JobStore,
+    namespaces: yield* Namespaces
+  }
 })
 
 const webhookHouse = Effect.gen(function* () {

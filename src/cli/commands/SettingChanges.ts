@@ -25,17 +25,19 @@ export const changesOf = (words: ReadonlyArray<string>): Result.Result<Schema.Js
     return changes
   })
 
-/** `prices.llama-3.1.perOutputToken` → prices, llama-3.1, perOutputToken; `aliases.gpt-4.1` → aliases, gpt-4.1. */
+/** `prices.llama-3.1.perOutputToken` → prices, llama-3.1, perOutputToken; `aliases.gpt-4.1` → aliases, gpt-4.1; `retention` has no names with dots. */
 const pathOf = (key: string): ReadonlyArray<string> => {
   const [setting = "", ...rest] = key.split(".")
   if (rest.length === 0) return [setting]
+  if (setting === "retention") return [setting, ...rest]
   const kind = rest.at(-1) ?? ""
   const isPrice = setting === "prices" && rest.length > 1 && PRICE_KINDS.includes(kind)
   return isPrice ? [setting, rest.slice(0, -1).join("."), kind] : [setting, rest.join(".")]
 }
 
 const valueOf = (path: ReadonlyArray<string>, text: string): Result.Result<Schema.Json, CliFailed> => {
-  const isText = path.length === 3 || (path[0] === "aliases" && path.length === 2)
+  const isRule = path[0] === "retention" && path[1] === "withoutArchive"
+  const isText = (path[0] === "prices" && path.length === 3) || isRule || (path[0] === "aliases" && path.length === 2)
   if (isText) return Result.succeed(text === "null" ? null : text)
   try {
     return Result.succeed(JSON.parse(text) as Schema.Json)

@@ -8,6 +8,7 @@ import * as MemoryAudit from "./MemoryAudit.ts"
 import * as MemoryCatalog from "./MemoryCatalog.ts"
 import * as MemoryCreditLedger from "./MemoryCreditLedger.ts"
 import * as MemoryDaemons from "./MemoryDaemons.ts"
+import * as MemoryErasures from "./MemoryErasures.ts"
 import * as MemoryJobStore from "./MemoryJobStore.ts"
 import * as MemoryJobSurvey from "./MemoryJobSurvey.ts"
 import * as MemoryNamespaces from "./MemoryNamespaces.ts"
@@ -33,7 +34,8 @@ export const contracts = Layer.mergeAll(
   MemorySettings.layer,
   MemorySweeperStates.layer,
   MemoryWebhooks.layer,
-  MemoryNotices.layer
+  MemoryNotices.layer,
+  MemoryErasures.layer
 )
 
 export const layer = Layer.provideMerge(contracts, MemoryState.layer)

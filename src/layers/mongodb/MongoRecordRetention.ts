@@ -139,7 +139,8 @@ const strip = async (client: Client, segmentId: SegmentId, stones: ReadonlyArray
   )
   for (const { jobId, tombstone } of stones) {
     const stored = marked.get(jobId)
-    if (stored !== undefined && stored.stripped !== true) await putStripped(client, stored, tombstone)
+    if (stored !== undefined && stored.tombstone !== JSON.stringify(tombstone))
+      await putStripped(client, stored, tombstone)
   }
   const ids = { $in: [...marked.keys()] }
   await traces.deleteMany({ jobId: ids }, DURABLE)

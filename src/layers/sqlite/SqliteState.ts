@@ -6,6 +6,7 @@ import * as Catalog from "./SqliteCatalog.ts"
 import * as CreditLedger from "./SqliteCreditLedger.ts"
 import * as Daemons from "./SqliteDaemons.ts"
 import * as JobStore from "./SqliteJobStore.ts"
+import * as Erasures from "./SqliteErasures.ts"
 import * as JobSurvey from "./SqliteJobSurvey.ts"
 import * as Namespaces from "./SqliteNamespaces.ts"
 import * as NodeRegistry from "./SqliteNodeRegistry.ts"
@@ -29,5 +30,6 @@ export const layer = Layer.mergeAll(
   Settings.layer,
   SweeperStates.layer,
   Webhooks.layer,
-  Notices.layer
+  Notices.layer,
+  Erasures.layer
 )
