@@ -33,17 +33,26 @@ export const make = (house: ErasureHouse): Options => ({
     Effect.gen(function* () {
       const orders = yield* house.erasures.open(ORDERS_MAX)
       if (dryRun || orders.length === 0) return { taken: orders.length, watermark }
-      let [taken, hasMore] = [0, false]
-      for (const order of orders) {
-        const step = yield* takeStep(house, order, max)
-        if (step === null) continue
-        yield* house.erasures.advance(order.id, step)
-        taken += step.erased + step.refused
-        hasMore ||= step.doneAt === null
-      }
-      return { taken: hasMore ? Math.max(taken, max) : Math.min(taken, max - 1), watermark }
+      let taken = 0
+      for (const order of orders) taken += yield* work(house, order, max)
+      return { taken, watermark }
     })
 })
+
+/** Batches of one order in one round: the others wait for no longer than these take. */
+const STEPS_MAX = 50
+
+const work = (house: ErasureHouse, order: Erasure, max: number) =>
+  Effect.gen(function* () {
+    let [taken, current]: [number, Erasure | null] = [0, order]
+    for (let steps = 0; steps < STEPS_MAX && current !== null && current.doneAt === null; steps++) {
+      const step: Progress | null = yield* takeStep(house, current, max)
+      if (step === null) break
+      current = yield* house.erasures.advance(order.id, step)
+      taken += step.erased + step.refused
+    }
+    return taken
+  })
 
 /** What was done; null: it waits. */
 const takeStep = (house: ErasureHouse, order: Erasure, max: number) =>

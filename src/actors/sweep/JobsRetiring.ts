@@ -3,16 +3,16 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type { ArchivedJob, LeavesAs, RetiringSegment, Stone } from "../../layers/RecordRetention.ts"
 import { classOf, fateOf, segmentIdOf } from "../../policies/Retention.ts"
-import { ArchivedLine, type JobClass } from "../../schemas/Archive.ts"
+import type { JobClass } from "../../schemas/Archive.ts"
 import { bodySha256, withoutBody } from "../../schemas/Body.ts"
 import { canonicalJson } from "../../schemas/CanonicalJson.ts"
-import { RECORD_VERSION } from "../../schemas/JobRecord.ts"
+import { JobRecord, RECORD_VERSION } from "../../schemas/JobRecord.ts"
 import type { SegmentId } from "../../schemas/SegmentId.ts"
 import type { TombstoneCause } from "../../schemas/Tombstone.ts"
 import { putAway } from "./PutAway.ts"
 import type { Pass, RetentionHouse } from "./RetentionPass.ts"
 
-const encodeLine = Schema.encodeSync(ArchivedLine)
+const encodeRecord = Schema.encodeSync(Schema.toCodecJson(JobRecord))
 
 const ofJobs = (leavesAs: LeavesAs): leavesAs is JobClass => leavesAs !== "erased"
 
@@ -71,15 +71,13 @@ const archiveJobs = (
   )
 }
 
-/** Pieces leave with the body, log entries with the rest. */
+/** A line as `ArchivedLine` says. Pieces leave with the body, log entries with the rest; both are JSON as they are, and there are too many to encode each. */
 const lineOf = ({ record, traces, logs }: ArchivedJob, leavesAs: JobClass): string =>
-  canonicalJson(
-    encodeLine({
-      record,
-      traces: leavesAs === "metadata" ? [] : traces,
-      logs: leavesAs === "bodies" ? [] : logs
-    })
-  )
+  canonicalJson({
+    record: encodeRecord(record),
+    traces: leavesAs === "metadata" ? [] : traces,
+    logs: leavesAs === "bodies" ? [] : logs
+  } as unknown as Schema.JsonObject)
 
 const unkept = (job: ArchivedJob, now: number): ArchivedJob => ({
   ...job,
