@@ -191,8 +191,8 @@ export const archiveContract = (
         const first = yield* written
         const segment = { ...aSegment(['{"a":1}']), replaces: first.id }
         yield* archive.write(segment)
-        const ids = (yield* archive.list).map(({ id }) => id)
-        assert.deepStrictEqual([ids.includes(segment.id), ids.includes(first.id)], [true, false])
+        const ids = new Set((yield* archive.list).map(({ id }) => id))
+        assert.deepStrictEqual([ids.has(segment.id), ids.has(first.id)], [true, false])
         const whole = read(blobOf(segment))!
         write(blobOf(segment), whole.slice(0, -1))
         assert.strictEqual((yield* Effect.flip(archive.settle))._tag, "BrokenSegment")
