@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import type { Archive, BrokenSegment, NewSegment } from "../../layers/Archive.ts"
 import type { Incidents } from "../../layers/Incidents.ts"
 import { Outage } from "../../layers/Outage.ts"
-import { freshIncidentId } from "../../schemas/Ids.ts"
+import { IncidentId } from "../../schemas/Ids.ts"
 
 export interface PutAwayHouse {
   readonly archive: Archive["Service"]
@@ -42,11 +42,14 @@ export const putAway = (house: PutAwayHouse, segment: NewSegment, isWhole: boole
     )
   })
 
-/** Nothing is deleted on the strength of a broken segment; the next pass tries again. */
+const DAY_MS = 86_400_000
+
+/** Nothing is deleted on the strength of a broken segment; the next pass tries again. One segment is one incident a day, however many passes find it. */
 const stopFor = ({ incidents }: PutAwayHouse, { segmentId, why }: BrokenSegment) =>
   Effect.gen(function* () {
+    const at = yield* Clock.currentTimeMillis
     const incident = {
-      id: yield* freshIncidentId,
+      id: IncidentId.make(`incident_${segmentId}_${Math.floor(at / DAY_MS)}`),
       kind: "warning" as const,
       type: "archive_broken",
       severity: "high" as const,
@@ -57,7 +60,7 @@ const stopFor = ({ incidents }: PutAwayHouse, { segmentId, why }: BrokenSegment)
       namespaceId: null,
       observed: { segmentId, why },
       expected: null,
-      at: yield* Clock.currentTimeMillis
+      at
     }
     yield* incidents.raise([incident])
     return yield* new Outage({ of: "Archive", during: "verify", cause: why })

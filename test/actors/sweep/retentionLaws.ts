@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Effect, type Layer, Random } from "effect"
 import { TestClock } from "effect/testing"
-import { Archive } from "../../../src/layers/Archive.ts"
+import { Archive, BrokenSegment } from "../../../src/layers/Archive.ts"
 import { EntryRetention } from "../../../src/layers/EntryRetention.ts"
 import { Incidents } from "../../../src/layers/Incidents.ts"
 import { JobRecords } from "../../../src/layers/JobRecords.ts"
@@ -199,6 +199,29 @@ export const retentionLaws = (backEnd: string, stores: () => Layer.Layer<Stores,
             assert.isAtMost(manifest.to, NOW - 30 * DAY)
           }
         }
+      })
+    )
+
+    law(
+      "S85: a segment that does not verify stops deletion and is one incident, however many passes find it",
+      Effect.gen(function* () {
+        const namespace = yield* theNamespace()
+        const jobs = [yield* oldJob(namespace, 40), yield* oldJob(namespace, 41)]
+        const broken = Archive.of({
+          ...(yield* Archive),
+          verify: (segmentId) => Effect.fail(new BrokenSegment({ segmentId, why: "hashes to something else" }))
+        })
+        const stopped = yield* Effect.provideService(makeHouse(), Archive, broken)
+        for (let passes = 0; passes < 3; passes++) {
+          assert.strictEqual((yield* Effect.flip(pass(stopped.retention))).during, "verify")
+        }
+        for (const job of jobs) assert.deepStrictEqual(yield* recordOf(job.jobId), job)
+        const [segment] = yield* (yield* RecordRetention).retiring
+        const told = yield* (yield* Incidents).list(operator, { type: "archive_broken", limit: 9 })
+        const ours = told.filter(({ observed }) => JSON.stringify(observed).includes(segment?.segmentId ?? "none"))
+        assert.lengthOf(ours, 1)
+        yield* sweepAll()
+        assert.lengthOf(jobsIn(yield* archivedOf(namespace.id), "bodies"), 2)
       })
     )
 
