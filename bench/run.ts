@@ -16,6 +16,7 @@ const questions: Readonly<Record<string, () => Promise<{ readonly run: () => Pro
   actors: () => import("./actors.ts"),
   transport: () => import("./transport.ts"),
   groupCommit: () => import("./groupCommit.ts"),
+  retention: () => import("./retention.ts"),
   rabbitmq: () => import("./rabbitmq.ts"),
   redis: () => import("./redis.ts"),
   postgres: () => import("./postgres.ts"),

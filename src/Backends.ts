@@ -5,6 +5,7 @@ import * as Layer from "effect/Layer"
 import type * as Redacted from "effect/Redacted"
 import * as FileArchive from "./layers/files/FileArchive.ts"
 import { type JobSink, JobSinks } from "./layers/JobSinks.ts"
+import * as FileSigner from "./layers/files/FileSigner.ts"
 import { MemoryBroker } from "./layers/memory/MemoryBroker.ts"
 import * as MemoryArchive from "./layers/memory/MemoryArchive.ts"
 import * as MemoryLeases from "./layers/memory/MemoryLeases.ts"
@@ -26,6 +27,7 @@ import * as S3Archive from "./layers/s3/S3Archive.ts"
 import * as SqliteClient from "./layers/sqlite/SqliteClient.ts"
 import * as SqliteRecords from "./layers/sqlite/SqliteRecords.ts"
 import * as SqliteState from "./layers/sqlite/SqliteState.ts"
+import * as MemorySigner from "./layers/memory/MemorySigner.ts"
 
 /** What is true right now, and what is on its way: lost with the process in both profiles, and made again from what is stored. */
 const passing = Layer.mergeAll(
@@ -46,6 +48,7 @@ export const embedded = (dataFolder: string) =>
   Layer.mergeAll(
     sqlite(join(dataFolder, "resultity.db")),
     FileArchive.layer({ root: join(dataFolder, "archive") }),
+    FileSigner.layer(dataFolder),
     passing
   )
 
@@ -53,6 +56,7 @@ export const embedded = (dataFolder: string) =>
 export const memory = Layer.mergeAll(
   sqlite(":memory:"),
   MemoryArchive.layer.pipe(Layer.provide(MemoryRecords.layer)),
+  MemorySigner.layer,
   passing
 )
 
@@ -104,6 +108,7 @@ export const cluster = (servers: Servers, dataFolder: string) => {
     MongoRecords.layer({ url: mongodbUrl, database: installation }),
     StandInRateLimits.layer.pipe(Layer.provideMerge(RedisLive.layer({ url: redisUrl, prefix: installation }))),
     RabbitTransport.layer({ url: rabbitmqUrl, prefix: installation }),
+    FileSigner.layer(dataFolder),
     s3 === null
       ? FileArchive.layer({ root: join(dataFolder, "archive") })
       : S3Archive.layer({ ...s3, prefix: installation })

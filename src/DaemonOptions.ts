@@ -41,6 +41,8 @@ export const DaemonOptions = Schema.Struct({
   s3Region: Schema.NonEmptyString,
   s3AccessKey: Schema.NullOr(Schema.NonEmptyString),
   s3SecretKey: Schema.NullOr(Schema.NonEmptyString),
+  /** none: nothing is archived, and what would be goes by the rules of the settings. */
+  coldStorage: Schema.Literals(["archive", "none"]),
   /** Names of this installation within the servers, so that several may share them. */
   installation: Schema.String.check(Schema.isPattern(/^[a-z][a-z0-9_]{0,30}$/)),
   /** Where spans go; null: nowhere. */
@@ -84,6 +86,7 @@ const DEFAULTS: DaemonOptions = {
   s3Region: "us-east-1",
   s3AccessKey: null,
   s3SecretKey: null,
+  coldStorage: "archive",
   installation: "resultity",
   otlpUrl: null,
   host: "127.0.0.1",
@@ -126,6 +129,7 @@ Usage: resultity daemon [options]
   --nodes A,B           simulated nodes (instant, swift,         RESULTITY_NODES           ${DEFAULTS.nodes.join(",")}
                         steady, flaky)
   --no-nodes            no simulated nodes
+  --cold-storage NAME   archive, or none: nothing is archived    RESULTITY_COLD_STORAGE    ${DEFAULTS.coldStorage}
   --drain-ms N          patience of a stop                       RESULTITY_DRAIN_MS        ${DEFAULTS.drainMs}
   --lane-prefetch N     deliveries of a lane held at once        RESULTITY_LANE_PREFETCH   ${DEFAULTS.lanePrefetch}
   --log LEVEL           Debug, Info, Warn, Error or None         RESULTITY_LOG             ${DEFAULTS.log}

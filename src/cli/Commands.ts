@@ -5,6 +5,7 @@ import { archiveCommands } from "./commands/Archives.ts"
 import { creditCommands } from "./commands/CreditCommands.ts"
 import { daemonCommands } from "./commands/Daemons.ts"
 import { incidentCommands } from "./commands/Incidents.ts"
+import { erasureCommands } from "./commands/Erasures.ts"
 import { jobCommands } from "./commands/Jobs.ts"
 import { keyCommands } from "./commands/Keys.ts"
 import { laneCommands } from "./commands/Lanes.ts"
@@ -21,6 +22,7 @@ import { webhookCommands } from "./commands/Webhooks.ts"
 export const COMMANDS: ReadonlyArray<Command> = [
   ...jobCommands,
   ...recordCommands,
+  ...erasureCommands,
   ...nodeCommands,
   ...namespaceCommands,
   ...keyCommands,

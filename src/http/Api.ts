@@ -19,6 +19,7 @@ import {
   InvoiceView,
   EvaluationView,
   FeedbackOrder,
+  JobErasure,
   JobExplanation,
   JobList,
   JobTrace,
@@ -106,7 +107,11 @@ export class Jobs extends HttpApiGroup.make("jobs").add(
     params: id,
     payload: FeedbackOrder,
     success: EvaluationView
-  }).annotate(says, "Say what you think of its answer: a score from 1 to 5, a label, a comment; the last one counts")
+  }).annotate(says, "Say what you think of its answer: a score from 1 to 5, a label, a comment; the last one counts"),
+  HttpApiEndpoint.delete("eraseJob", "/v1/jobs/:id", { params: id, success: JobErasure }).annotate(
+    says,
+    "Forget what was asked and answered, everywhere; 202 while that is under way"
+  )
 ) {}
 
 export class Account extends HttpApiGroup.make("account").add(

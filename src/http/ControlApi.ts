@@ -5,6 +5,7 @@ import * as HttpApiGroup from "effect/http-api/HttpApiGroup"
 import * as HttpApiSchema from "effect/http-api/HttpApiSchema"
 import * as OpenApi from "effect/http-api/OpenApi"
 import { SegmentManifest } from "../schemas/Archive.ts"
+import { Erasure } from "../schemas/Erasure.ts"
 import { Incident } from "../schemas/Incident.ts"
 import { LogEntry } from "../schemas/JobRecord.ts"
 import { ApiKey, Namespace } from "../schemas/Namespace.ts"
@@ -12,6 +13,7 @@ import { RollupDefinition } from "../schemas/Rollup.ts"
 import { SettingsVersion } from "../schemas/RuntimeSettings.ts"
 import { Notice, Webhook, WebhookStanding } from "../schemas/Webhook.ts"
 import { RestartOrder } from "./routes/control/Actors.ts"
+import { EraseOrder } from "./routes/control/Erasures.ts"
 import { HoldOrder } from "./routes/control/Jobs.ts"
 import { CreateKeyOrder } from "./routes/control/Keys.ts"
 import { AmendOrder, CreateNamespaceOrder, GrantOrder } from "./routes/control/Namespaces.ts"
@@ -116,6 +118,10 @@ class Jobs extends HttpApiGroup.make("jobs").add(
     payload: order(HoldOrder),
     success: Schema.JsonObject
   }).annotate(says, "Keep its record from being archived away"),
+  post("eraseJob", "/control/jobs/:id/erase", { params: id, ...ByReason }).annotate(
+    says,
+    "Forget what was asked and answered, everywhere"
+  ),
   get("listLanes", "/control/lanes", { success: Schema.JsonObject }).annotate(says, "What waits where")
 ) {}
 
@@ -134,6 +140,11 @@ class Namespaces extends HttpApiGroup.make("namespaces").add(
     payload: order(AmendOrder),
     success: Schema.Struct({ namespace: Namespace })
   }),
+  post("holdNamespace", "/control/namespaces/:id/hold", {
+    params: id,
+    payload: order(HoldOrder),
+    success: Schema.Struct({ namespace: Namespace })
+  }).annotate(says, "Legal hold over all its jobs, or its end"),
   post("grantCredits", "/control/namespaces/:id/grant", {
     params: id,
     payload: order(GrantOrder),
@@ -190,6 +201,17 @@ class Keys extends HttpApiGroup.make("keys").add(
     payload: Reason,
     success: Schema.Struct({ key: ApiKey })
   })
+) {}
+
+const ErasureAnswer = Schema.Struct({ erasure: Erasure })
+
+class Erasures extends HttpApiGroup.make("erasures").add(
+  get("listErasures", "/control/erasures", { query: { limit: optional }, success: many(Erasure) }),
+  get("getErasure", "/control/erasures/:id", { params: id, success: ErasureAnswer }).annotate(says, "How far it is"),
+  post("erase", "/control/erasures", {
+    payload: order(EraseOrder),
+    success: ErasureAnswer.pipe(HttpApiSchema.status(202))
+  }).annotate(says, "Forget all jobs of a namespace, or those of one of its end users")
 ) {}
 
 class Upkeep extends HttpApiGroup.make("upkeep").add(
@@ -309,6 +331,7 @@ export const ControlGroups = [
   Namespaces,
   Ledger,
   Keys,
+  Erasures,
   Upkeep,
   Records,
   Oversight,

@@ -24,6 +24,7 @@ import * as RouteTable from "./RouteTable.ts"
 import { Throttles } from "./Throttles.ts"
 import { actorRoutes } from "./routes/control/Actors.ts"
 import { healthRoutes } from "./routes/control/Health.ts"
+import { erasureRoutes } from "./routes/control/Erasures.ts"
 import { controlJobRoutes } from "./routes/control/Jobs.ts"
 import { keyRoutes } from "./routes/control/Keys.ts"
 import { ledgerRoutes } from "./routes/control/Ledger.ts"
@@ -42,6 +43,7 @@ import { inferenceRoutes } from "./routes/Inference.ts"
 import { invoiceRoutes } from "./routes/Invoice.ts"
 import { jobEvents } from "./routes/JobEvents.ts"
 import { makeJobExport } from "./routes/JobExport.ts"
+import { eraseJob } from "./routes/EraseJob.ts"
 import { jobRoutes } from "./routes/Jobs.ts"
 import { searchJobs } from "./routes/JobSearch.ts"
 import { jobTrace } from "./routes/JobTrace.ts"
@@ -78,7 +80,8 @@ const makePublicRoutes = Effect.gen(function* () {
     searchLogs,
     retrieveStats,
     followJob: jobEvents,
-    traceJob: jobTrace
+    traceJob: jobTrace,
+    eraseJob
   }
   return routes satisfies Readonly<Record<PublicName, Route<unknown>>>
 })
@@ -98,6 +101,7 @@ const makeControlRoutes = Effect.gen(function* () {
     ...settingsRoutes,
     ...webhookRoutes,
     ...(yield* makeRecordRoutes),
+    ...erasureRoutes,
     ...healthRoutes,
     ...(yield* makeDocumentRoutes(ControlApi))
   }

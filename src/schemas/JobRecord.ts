@@ -9,10 +9,11 @@ import { Constraints, Endpoint, Environment, Mode, Priority } from "./Job.ts"
 import { JobMoment } from "./JobMoment.ts"
 import { AttemptState, JobState } from "./JobState.ts"
 import { Decision, Gpu } from "./NodeProfile.ts"
+import { Tombstone } from "./Tombstone.ts"
 import { FinishReason } from "./TokenEvent.ts"
 
 /** Grows when the document's shape changes; archives carry it. */
-export const RECORD_VERSION = 1
+export const RECORD_VERSION = 2
 
 export const AttemptRecord = Schema.Struct({
   attempt: Schema.Int,
@@ -151,8 +152,10 @@ export const JobRecord = Schema.Struct({
   completeness: Completeness,
   truncatedReason: Schema.NullOr(Schema.String),
   moments: Schema.Array(Schema.Struct({ at: Schema.Int, moment: JobMoment })),
-  /** Legal hold: never archived away while set. */
-  held: Schema.Boolean
+  /** Legal hold: nothing of it is deleted while set, unless it stands in the archive under the same hold. */
+  held: Schema.Boolean,
+  /** Once the body has left; request, choices, workflow and pieces are gone then. */
+  tombstone: Schema.optionalKey(Tombstone)
 })
 export type JobRecord = typeof JobRecord.Type
 

@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { CreditsFromString } from "./Credits.ts"
 import { DetectorRules } from "./DetectorRules.ts"
+import { initialRetention, RetentionSettings } from "./Retention.ts"
 
 const Ms = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 86_400_000 }))
 
@@ -63,7 +64,9 @@ export const RuntimeSettings = Schema.Struct({
     Schema.String.check(Schema.isPattern(/^[a-z][a-z0-9_]{0,63}$/)),
     Schema.Array(Schema.String.check(Schema.isPattern(/^\S.{0,99}$/u))).check(Schema.isMaxLength(1000))
   ).pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))),
-  detectors: DetectorRules.pipe(Schema.withDecodingDefaultKey(Effect.succeed({})))
+  detectors: DetectorRules.pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))),
+  /** How long what is kept; versions of earlier programs have none. */
+  retention: RetentionSettings.pipe(Schema.withDecodingDefaultKey(Effect.succeed(initialRetention)))
 })
 export type RuntimeSettings = typeof RuntimeSettings.Type
 
@@ -91,7 +94,8 @@ export const initialSettings: typeof RuntimeSettings.Encoded = {
   cooldownMaxMs: 3_600_000,
   idempotencyMs: 86_400_000,
   outboxMax: 100_000,
-  laneMax: 100_000
+  laneMax: 100_000,
+  retention: initialRetention
 }
 
 /** One published version of the settings. */

@@ -7,6 +7,7 @@ import { ledgerCases } from "./ledgerCases.ts"
 import * as Sample from "./samples.ts"
 import { incidentCases } from "./incidentCases.ts"
 import { recordCases } from "./recordCases.ts"
+import { erasureCases } from "./erasureCases.ts"
 import { webhookCases } from "./webhookCases.ts"
 
 const { NODE, NS, KEY, JOB, SEGMENT, AT } = Sample
@@ -27,6 +28,7 @@ const CASES: ReadonlyArray<Case> = [
   ...webhookCases,
   ...ledgerCases,
   ...recordCases,
+  ...erasureCases,
   {
     argv: ["jobs", "list", "--status", "completed", "--node", NODE.toUpperCase().replace("0X", "0x"), "--limit", "5"],
     asks: `GET /control/jobs?status=completed&node=${NODE}&limit=5`,
@@ -91,7 +93,7 @@ const CASES: ReadonlyArray<Case> = [
     argv: ["namespaces", "list"],
     asks: "GET /control/namespaces",
     answer: { data: [Sample.namespace] },
-    shows: [/^NAMESPACE/, /^ns_\w+ +shop +testnet +yes +3 +10000 +30 +dropped +2026/]
+    shows: [/^NAMESPACE/, /^ns_\w+ +shop +testnet +yes +3 +10000 +30 days +dropped +2026/]
   },
   {
     argv: ["namespaces", "create", "web shop", "--urgent", "--weight", "3", "--drop-payloads", ...REASON],

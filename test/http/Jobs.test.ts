@@ -124,6 +124,8 @@ it.effect("A result says that the job runs, how it failed, or that it is archive
     const archived = yield* ask(place({ state: "completed" }))
     assert.deepStrictEqual([archived.status, archived.body.error.code], [410, "archived"])
     assert.include(archived.body.error.message, "7 prompt and 3 output tokens")
+    const job = archived.body.job!
+    assert.deepStrictEqual([job.state, job.usage.prompt_tokens, job.usage.output_tokens], ["completed", 7, 3])
   }).pipe(Effect.provide(makeWorld()))
 )
 

@@ -21,6 +21,7 @@ import { noticesContract } from "./contracts/Notices.contract.ts"
 import { settingsContract } from "./contracts/Settings.contract.ts"
 import { admitted, claimed, idsOf } from "./contracts/StateProbes.ts"
 import { sweeperStatesContract } from "./contracts/SweeperStates.contract.ts"
+import { erasuresContract } from "./contracts/Erasures.contract.ts"
 import { webhooksContract } from "./contracts/Webhooks.contract.ts"
 
 const cluster = MemoryState.make({ soleOwner: false })
@@ -47,6 +48,7 @@ moderationContract("memory", MemoryStateLayers.over(MemoryState.make()))
 settingsContract("memory", memory, { another: MemoryStateLayers.over(cluster) })
 sweeperStatesContract("memory", memory)
 webhooksContract("memory", memory)
+erasuresContract("memory", memory)
 noticesContract("memory", memory)
 
 const embedded = MemoryStateLayers.over(MemoryState.make())

@@ -9,6 +9,7 @@ import * as MongoRecords from "../../src/layers/mongodb/MongoRecords.ts"
 import { Traces } from "../../src/layers/Traces.ts"
 import { aChange, anOutput, aRecord, freshJob, operator, pieces } from "../support/recordFactories.ts"
 import { TcpProxy } from "../support/TcpProxy.ts"
+import { entryRetentionContract } from "./contracts/EntryRetention.contract.ts"
 import { incidentsContract } from "./contracts/Incidents.contract.ts"
 import { jobRecordsContract } from "./contracts/JobRecords.contract.ts"
 import { jobSearchContract } from "./contracts/JobSearch.contract.ts"
@@ -62,6 +63,7 @@ if (url === "") {
   recordRetentionContract("MongoDB", layer, { lives: MongoRecords.layer(optionsIn(freshDatabase())) })
   incidentsContract("MongoDB", layer)
   signalsContract("MongoDB", layer)
+  entryRetentionContract("MongoDB", layer)
 
   describe("two clients of one MongoDB", () => {
     const options = optionsIn(freshDatabase())

@@ -13,6 +13,7 @@ import * as SqliteClient from "../../src/layers/sqlite/SqliteClient.ts"
 import * as SqliteRecords from "../../src/layers/sqlite/SqliteRecords.ts"
 import { freshNamespace, freshSegment } from "../support/recordFactories.ts"
 import { archiveContract } from "./contracts/Archive.contract.ts"
+import { entryRetentionContract } from "./contracts/EntryRetention.contract.ts"
 import { incidentsContract } from "./contracts/Incidents.contract.ts"
 import { jobRecordsContract } from "./contracts/JobRecords.contract.ts"
 import { jobSearchContract } from "./contracts/JobSearch.contract.ts"
@@ -46,6 +47,7 @@ for (const name of ["memory", "SQLite in memory", "SQLite in a folder"] as const
   recordRetentionContract(name, layer(), { lives: livesOf[name]() })
   incidentsContract(name, layer())
   signalsContract(name, layer())
+  entryRetentionContract(name, layer())
 }
 
 const state = MemoryRecords.make()

@@ -54,6 +54,7 @@ export const anEmbedding = (inputs = 3, over: Partial<JobRequest> = {}): JobRequ
 export const answersTo = ({ endpoint, body }: Pick<JobRequest, "endpoint" | "body">): ReadonlyArray<string> =>
   Array.from({ length: choicesIn(endpoint, body) }, (_, choice) => expectedAnswer(endpoint, body, choice).text)
 
+/** Of a daemon in a test's world: no listener is opened. */
 export const configOf = (
   daemonId: DaemonConfig["Service"]["daemonId"],
   lanePrefetch: number

@@ -10,6 +10,8 @@ import { Archive } from "../../layers/Archive.ts"
 import { DaemonConfig } from "../../layers/DaemonConfig.ts"
 import { CreditLedger } from "../../layers/CreditLedger.ts"
 import { Daemons } from "../../layers/Daemons.ts"
+import { Erasures } from "../../layers/Erasures.ts"
+import { EntryRetention } from "../../layers/EntryRetention.ts"
 import { Incidents } from "../../layers/Incidents.ts"
 import { JobRecords } from "../../layers/JobRecords.ts"
 import { JobSearch } from "../../layers/JobSearch.ts"
@@ -23,8 +25,9 @@ import { Outbox } from "../../layers/Outbox.ts"
 import { Outage } from "../../layers/Outage.ts"
 import { RecordRetention } from "../../layers/RecordRetention.ts"
 import { Rollups } from "../../layers/Rollups.ts"
-import { Settings } from "../../layers/Settings.ts"
 import { Signals } from "../../layers/Signals.ts"
+import { Settings } from "../../layers/Settings.ts"
+import { Signer } from "../../layers/Signer.ts"
 import { SweeperStates, type SweeperState } from "../../layers/SweeperStates.ts"
 import { Traces } from "../../layers/Traces.ts"
 import { Transport } from "../../layers/Transport.ts"
@@ -37,6 +40,7 @@ import { Heart } from "../Heart.ts"
 import { Mail } from "../Mail.ts"
 import { isOutage, Root } from "../Root.ts"
 import * as DetectorSweeper from "./DetectorSweeper.ts"
+import * as ErasureSweeper from "./ErasureSweeper.ts"
 import * as ExpirySweeper from "./ExpirySweeper.ts"
 import * as NoticeLanes from "./NoticeLanes.ts"
 import * as OutboxRelaySweeper from "./OutboxRelaySweeper.ts"
@@ -99,6 +103,8 @@ type Needed =
   | CreditLedger
   | DaemonConfig
   | Daemons
+  | EntryRetention
+  | Erasures
   | Heart
   | Incidents
   | JobRecords
@@ -117,6 +123,7 @@ type Needed =
   | Scope.Scope
   | Settings
   | Signals
+  | Signer
   | Traces
   | Transport
   | Webhooks
@@ -133,8 +140,10 @@ const makeSweepers: Effect.Effect<ReadonlyArray<Options>, never, Needed> = Effec
   const retention = {
     namespaces: yield* Namespaces,
     retention: yield* RecordRetention,
+    entries: yield* EntryRetention,
     archive: yield* Archive,
-    incidents: yield* Incidents
+    incidents: yield* Incidents,
+    settings: yield* Settings
   }
   return [
     OutboxRelaySweeper.make(outbox, transport),
@@ -145,6 +154,7 @@ const makeSweepers: Effect.Effect<ReadonlyArray<Options>, never, Needed> = Effec
     WebhookSweeper.make(yield* webhookHouse),
     RollupSweeper.make(yield* Rollups),
     DetectorSweeper.make(yield* detectorHouse),
+    ErasureSweeper.make(yield* erasureHouse),
     ...(yield* makeSinks)
   ]
 })
@@ -152,6 +162,19 @@ const makeSweepers: Effect.Effect<ReadonlyArray<Options>, never, Needed> = Effec
 const makeSinks = Effect.gen(function* () {
   const search = yield* JobSearch
   return (yield* JobSinks).map((sink) => SinkSweeper.make(search, sink))
+})
+
+const erasureHouse = Effect.gen(function* () {
+  return {
+    erasures: yield* Erasures,
+    records: yield* JobRecords,
+    retention: yield* RecordRetention,
+    archive: yield* Archive,
+    signer: yield* Signer,
+    search: yield* JobSearch,
+    store: yield* JobStore,
+    namespaces: yield* Namespaces
+  }
 })
 
 const webhookHouse = Effect.gen(function* () {

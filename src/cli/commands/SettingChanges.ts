@@ -36,11 +36,12 @@ const detectorPathOf = (words: ReadonlyArray<string>): ReadonlyArray<string> => 
   return ["detectors", detector, rule, ...named]
 }
 
-/** `prices.llama-3.1.perOutputToken` → prices, llama-3.1, perOutputToken; `aliases.gpt-4.1` → aliases, gpt-4.1. */
+/** `prices.llama-3.1.perOutputToken` → prices, llama-3.1, perOutputToken; `aliases.gpt-4.1` → aliases, gpt-4.1; `retention` has no names with dots. */
 const pathOf = (key: string): ReadonlyArray<string> => {
   const [setting = "", ...rest] = key.split(".")
   if (rest.length === 0) return [setting]
   if (setting === "detectors") return detectorPathOf(rest)
+  if (setting === "retention") return [setting, ...rest]
   const kind = rest.at(-1) ?? ""
   const isPrice = setting === "prices" && rest.length > 1 && PRICE_KINDS.includes(kind)
   return isPrice ? [setting, rest.slice(0, -1).join("."), kind] : [setting, rest.join(".")]
@@ -51,7 +52,8 @@ const valueOf = (path: ReadonlyArray<string>, text: string): Result.Result<Schem
   const isText =
     (setting === "prices" && path.length === 3) ||
     (setting === "aliases" && path.length === 2) ||
-    (setting === "detectors" && path.at(-1) === "restrict")
+    (setting === "detectors" && path.at(-1) === "restrict") ||
+    (setting === "retention" && path[1] === "withoutArchive")
   if (isText) return Result.succeed(text === "null" ? null : text)
   try {
     return Result.succeed(JSON.parse(text) as Schema.Json)

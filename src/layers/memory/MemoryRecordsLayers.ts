@@ -4,6 +4,7 @@
  */
 import * as Layer from "effect/Layer"
 import * as MemoryArchive from "./MemoryArchive.ts"
+import * as MemoryEntryRetention from "./MemoryEntryRetention.ts"
 import * as MemoryIncidents from "./MemoryIncidents.ts"
 import * as MemoryJobRecords from "./MemoryJobRecords.ts"
 import * as MemoryJobSearch from "./MemoryJobSearch.ts"
@@ -19,6 +20,7 @@ const contracts = Layer.mergeAll(
   MemoryLogs.layer,
   MemoryJobSearch.layer,
   MemoryRecordRetention.layer,
+  MemoryEntryRetention.layer,
   MemoryIncidents.layer,
   MemorySignals.layer,
   MemoryArchive.layer

@@ -8,13 +8,25 @@ import * as Context from "effect/Context"
 import * as Layer from "effect/Layer"
 import type * as Redacted from "effect/Redacted"
 import { type Balance, zero } from "../../schemas/Credits.ts"
-import type { DaemonId, EnvelopeId, JobId, KeyId, NamespaceId, NodeId, NoticeId, WebhookId } from "../../schemas/Ids.ts"
+import type {
+  DaemonId,
+  EnvelopeId,
+  ErasureId,
+  JobId,
+  KeyId,
+  NamespaceId,
+  NodeId,
+  NoticeId,
+  WebhookId
+} from "../../schemas/Ids.ts"
+import type { Erasure } from "../../schemas/Erasure.ts"
 import type { JobEvent } from "../../schemas/JobEvent.ts"
 import { isTerminal, type JobRow } from "../../schemas/JobState.ts"
 import type { ApiKey, Namespace } from "../../schemas/Namespace.ts"
 import type { NodeRow, Restriction, RestrictionKind } from "../../schemas/NodeProfile.ts"
 import type { SettingsVersion } from "../../schemas/RuntimeSettings.ts"
 import type { AccountRollup, CreditRollup, JobRollup, RollupDefinition } from "../../schemas/Rollup.ts"
+import type { ErasureStone } from "../../schemas/Tombstone.ts"
 import type { Notice, Webhook } from "../../schemas/Webhook.ts"
 import type { AuditRow } from "../Audit.ts"
 import type { KnownModel } from "../Catalog.ts"
@@ -104,6 +116,8 @@ export interface State {
   readonly webhooks: Map<WebhookId, StoredWebhook>
   readonly notices: Map<NoticeId, StoredNotice>
   readonly rollups: RollupState
+  readonly erasures: Map<ErasureId, Erasure>
+  readonly stones: Map<JobId, ErasureStone>
 }
 
 export class MemoryState extends Context.Service<MemoryState, State>()("resultity/layers/memory/MemoryState") {}
@@ -131,7 +145,9 @@ export const make = ({ soleOwner = true }: { readonly soleOwner?: boolean } = {}
     accounts: new Map(),
     closedUntil: { credits: 0, jobs: 0, accounts: 0 },
     away: new Map()
-  }
+  },
+  erasures: new Map(),
+  stones: new Map()
 })
 
 export const layer: Layer.Layer<MemoryState> = Layer.sync(MemoryState, () => make())

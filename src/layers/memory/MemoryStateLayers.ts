@@ -8,6 +8,7 @@ import * as MemoryAudit from "./MemoryAudit.ts"
 import * as MemoryCatalog from "./MemoryCatalog.ts"
 import * as MemoryCreditLedger from "./MemoryCreditLedger.ts"
 import * as MemoryDaemons from "./MemoryDaemons.ts"
+import * as MemoryErasures from "./MemoryErasures.ts"
 import * as MemoryJobStore from "./MemoryJobStore.ts"
 import * as MemoryJobSurvey from "./MemoryJobSurvey.ts"
 import * as MemoryModeration from "./MemoryModeration.ts"
@@ -38,7 +39,8 @@ const stores = Layer.mergeAll(
   MemoryWebhooks.layer,
   MemoryNotices.layer,
   MemoryRollups.layer,
-  MemoryRollupDays.layer
+  MemoryRollupDays.layer,
+  MemoryErasures.layer
 )
 
 /** With what reads the settings beside them. */

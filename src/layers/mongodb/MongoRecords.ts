@@ -1,6 +1,7 @@
 /** Every contract of the records on one MongoDB database. */
 import * as Layer from "effect/Layer"
 import * as MongoClient from "./MongoClient.ts"
+import * as EntryRetention from "./MongoEntryRetention.ts"
 import * as Incidents from "./MongoIncidents.ts"
 import * as JobRecords from "./MongoJobRecords.ts"
 import * as JobSearch from "./MongoJobSearch.ts"
@@ -18,7 +19,8 @@ export const contracts = Layer.mergeAll(
   JobSearch.layer,
   RecordRetention.layer,
   Incidents.layer,
-  Signals.layer
+  Signals.layer,
+  EntryRetention.layer
 )
 
 export const layer = (options: MongoClient.MongoOptions) => contracts.pipe(Layer.provide(MongoClient.layer(options)))

@@ -6,6 +6,7 @@ import * as Catalog from "./PgCatalog.ts"
 import * as PgClient from "./PgClient.ts"
 import * as Daemons from "./PgDaemons.ts"
 import * as PgJobs from "./PgJobs.ts"
+import * as Erasures from "./PgErasures.ts"
 import * as Namespaces from "./PgNamespaces.ts"
 import * as NodeRegistry from "./PgNodeRegistry.ts"
 import * as Notices from "./PgNotices.ts"
@@ -32,7 +33,8 @@ export const over = (daemons: typeof Daemons.layer) =>
     Webhooks.layer,
     Notices.layer,
     Rollups.layer,
-    RollupDays.layer
+    RollupDays.layer,
+    Erasures.layer
   )
 
 export const layer = (options: PgClient.PgOptions) => Layer.provide(over(Daemons.layer), PgClient.layer(options))

@@ -9,6 +9,7 @@ import { recordsSchema } from "./RecordsSchema.ts"
 import { rollupsSchema } from "./RollupsSchema.ts"
 import { searchSchema } from "./SearchSchema.ts"
 import { DatabaseNewer } from "./SqliteErrors.ts"
+import { retentionSchema } from "./RetentionSchema.ts"
 import { stateSchema } from "./StateSchema.ts"
 import { webhooksSchema } from "./WebhooksSchema.ts"
 
@@ -31,7 +32,8 @@ export const migrations: ReadonlyArray<Migration> = [
   { name: "rollups", sql: rollupsSchema },
   { name: "episodes and what detectors ask", sql: episodesSchema },
   { name: "feedback by time", sql: feedbackSchema },
-  { name: "times of jobs, logs by type", sql: searchSchema }
+  { name: "times of jobs, logs by type", sql: searchSchema },
+  { name: "bodies that leave first, erasures", sql: retentionSchema }
 ]
 
 const TABLE = `CREATE TABLE IF NOT EXISTS migration (

@@ -1,5 +1,6 @@
 /** The record contracts over one SQLite file. Cold storage is not among them: see `files/FileArchive`. */
 import * as Layer from "effect/Layer"
+import * as SqliteEntryRetention from "./SqliteEntryRetention.ts"
 import * as SqliteIncidents from "./SqliteIncidents.ts"
 import * as SqliteJobRecords from "./SqliteJobRecords.ts"
 import * as SqliteJobSearch from "./SqliteJobSearch.ts"
@@ -15,5 +16,6 @@ export const layer = Layer.mergeAll(
   SqliteJobSearch.layer,
   SqliteRecordRetention.layer,
   SqliteIncidents.layer,
-  SqliteSignals.layer
+  SqliteSignals.layer,
+  SqliteEntryRetention.layer
 )

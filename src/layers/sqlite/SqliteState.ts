@@ -6,6 +6,7 @@ import * as Catalog from "./SqliteCatalog.ts"
 import * as CreditLedger from "./SqliteCreditLedger.ts"
 import * as Daemons from "./SqliteDaemons.ts"
 import * as JobStore from "./SqliteJobStore.ts"
+import * as Erasures from "./SqliteErasures.ts"
 import * as JobSurvey from "./SqliteJobSurvey.ts"
 import * as Namespaces from "./SqliteNamespaces.ts"
 import * as NodeRegistry from "./SqliteNodeRegistry.ts"
@@ -33,5 +34,6 @@ export const layer = Layer.mergeAll(
   Webhooks.layer,
   Notices.layer,
   Rollups.layer,
-  RollupDays.layer
+  RollupDays.layer,
+  Erasures.layer
 )

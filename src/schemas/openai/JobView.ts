@@ -51,6 +51,21 @@ export const JobView = Schema.Struct({
 }).annotate({ identifier: "Job" })
 export type JobView = typeof JobView.Type
 
+/** What stays of an erased job: whoever kept a copy of request and answer can show by the hash that it is the one. */
+export const JobErasure = Schema.Struct({
+  id: Schema.String,
+  object: Schema.Literal("job.erasure"),
+  /** False: ordered, and not done yet. */
+  erased: Schema.Boolean,
+  /** null: not done yet, or nothing was kept any more. */
+  sha256: Schema.NullOr(Schema.String),
+  erased_at: Schema.NullOr(Schema.Int),
+  /** Ed25519, hexadecimal: who signed, and the signature over the canonical JSON of what is signed. */
+  key: Schema.NullOr(Schema.String),
+  signature: Schema.NullOr(Schema.String)
+}).annotate({ identifier: "JobErasure" })
+export type JobErasure = typeof JobErasure.Type
+
 export const JobLine = Schema.Struct({
   id: Schema.String,
   object: Schema.Literal("job"),

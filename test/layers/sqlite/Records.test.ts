@@ -20,7 +20,7 @@ import { UNFINISHED_TEXT } from "../../../src/layers/sqlite/SqliteJobRecords.ts"
 import { placeText, sumsText } from "../../../src/layers/sqlite/JobStats.ts"
 import { FINISHED_TEXT, lookText, searchText } from "../../../src/layers/sqlite/SqliteJobSearch.ts"
 import { queryText } from "../../../src/layers/sqlite/SqliteLogs.ts"
-import { TEXTS } from "../../../src/layers/sqlite/SqliteRecordRetention.ts"
+import { EXPIRED, TEXTS } from "../../../src/layers/sqlite/SqliteRecordRetention.ts"
 import * as SqliteRecords from "../../../src/layers/sqlite/SqliteRecords.ts"
 import { Traces } from "../../../src/layers/Traces.ts"
 import type { JobId, NamespaceId } from "../../../src/schemas/Ids.ts"
@@ -144,8 +144,8 @@ it.layer(SqliteClient.layer({ path: ":memory:" }))("Plans of the records in SQLi
       ])
       for (const query of [
         { text: UNFINISHED_TEXT, values: [1, 5] },
-        { text: TEXTS.expired, values: ["ns", 1, 5] },
         { text: FINISHED_TEXT, values: [1, "job", 2, 5] },
+        ...Object.values(EXPIRED).map((text) => ({ text, values: ["ns", 1, 5] })),
         ...logs,
         ...incidents,
         { text: AFTER, values: [1, "", 2, 5] },
@@ -162,8 +162,7 @@ it.layer(SqliteClient.layer({ path: ":memory:" }))("Plans of the records in SQLi
 
   it.effect("reading and pruning a segment touches the rows of the segment only", () =>
     Effect.gen(function* () {
-      const { expired: _, ...ofSegment } = TEXTS
-      for (const [name, text] of Object.entries(ofSegment)) {
+      for (const [name, text] of Object.entries(TEXTS)) {
         const plan = yield* planOf({ text, values: name === "retiring" ? [] : ["seg"] })
         assert.isTrue(
           plan.every((line) => !line.startsWith("SCAN") || line === "SCAN record USING INDEX record_marked"),

@@ -113,7 +113,7 @@ const hold = open(
     if (!(yield* (yield* RecordRetention).hold(jobId, held))) {
       return yield* refuse("conflict", "The job is being archived and can no longer be held here.")
     }
-    yield* audit(order, held ? "job.hold" : "job.unhold", `job/${jobId}`)
+    yield* audit(order, held ? "job.hold" : "job.release", `job/${jobId}`)
     return plain({ jobId, held })
   })
 )
