@@ -30,6 +30,17 @@ export const slotsRecovered = counter(
 export const messagesUnreadable = counter("resultity_messages_unreadable_total", "Messages that are no envelopes")
 export const subscribersCut = counter("resultity_subscribers_cut_total", "Readers cut off because they fell behind")
 export const notices = counter("resultity_notices_total", "Attempts to deliver a notice to a webhook, by outcome")
+export const rollupEntries = counter(
+  "resultity_rollup_entries_total",
+  "Ledger entries taken into rollups, by definition"
+)
+export const rollupsClosedUntil = Metric.gauge("resultity_rollups_closed_until_seconds", {
+  description: "Epoch seconds up to which every rollup is closed"
+})
+export const episodes = counter(
+  "resultity_episodes_total",
+  "Episodes that detectors opened or closed, by type and change"
+)
 export const trials = counter("resultity_trials_total", "Trials of nodes that ended, by kind and outcome")
 export const answerFaults = counter("resultity_answer_faults_total", "Checks of answers that did not hold, by check")
 export const quarantines = counter("resultity_quarantines_total", "Quarantines of nodes by rule, by change")

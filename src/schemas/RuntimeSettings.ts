@@ -5,6 +5,8 @@
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { CreditsFromString } from "./Credits.ts"
+import { DetectorRules } from "./DetectorRules.ts"
+import { initialRetention, RetentionSettings } from "./Retention.ts"
 
 const Ms = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 86_400_000 }))
 
@@ -54,6 +56,20 @@ export const RuntimeSettings = Schema.Struct({
   outboxMax: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 10_000_000 })),
   /** Jobs that may wait in one lane before admission answers 503. */
   laneMax: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 10_000_000 })),
+  /** A job that completed after so long is a warning. Stored settings may be older than this rule, and those below. */
+  slowJobMs: Ms.pipe(Schema.withDecodingDefaultKey(Effect.succeed(120_000))),
+  /** The mean probability of an answer's tokens below which it is one of low confidence. */
+  confidenceMin: Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1 })).pipe(
+    Schema.withDecodingDefaultKey(Effect.succeed(0.3))
+  ),
+  /** By flag: words that set it. */
+  moderation: Schema.Record(
+    Schema.String.check(Schema.isPattern(/^[a-z][a-z0-9_]{0,63}$/)),
+    Schema.Array(Schema.String.check(Schema.isPattern(/^\S.{0,99}$/u))).check(Schema.isMaxLength(1000))
+  ).pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))),
+  detectors: DetectorRules.pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))),
+  /** How long what is kept; versions of earlier programs have none. */
+  retention: RetentionSettings.pipe(Schema.withDecodingDefaultKey(Effect.succeed(initialRetention))),
   /** Trials an hour, on average, of each node with each model that an evaluation set is for; 0: none. */
   blindPerHour: Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 3600 })).pipe(startingAt(0)),
   /** Of repeatable trials, and of repeatable jobs of namespaces that allow it, how many are done by another node as well. */
@@ -94,6 +110,7 @@ export const initialSettings: typeof RuntimeSettings.Encoded = {
   idempotencyMs: 86_400_000,
   outboxMax: 100_000,
   laneMax: 100_000,
+  retention: initialRetention,
   blindPerHour: 0,
   replicaShare: 0,
   quarantineBelow: 0.5,

@@ -116,6 +116,6 @@ describe.skipIf(missingServers.length > 0)(`two daemons on the real servers${why
     await until("its return", async () => !(await isQuarantined(second, nodeId)), 90_000)
     const trials = await trialsOf(second, `?kind=retest&node=${nodeId}`)
     assert.isAtLeast(trials.filter(({ state }) => state === "passed").length, 2)
-    assert.deepStrictEqual(await look(second, "/control/ledger/audit"), { ok: true, findings: [] })
+    assert.deepInclude(await look<object>(second, "/control/ledger/audit"), { ok: true, findings: [] })
   }, 240_000)
 })

@@ -9,6 +9,7 @@ import * as MongoRecords from "../../src/layers/mongodb/MongoRecords.ts"
 import { Traces } from "../../src/layers/Traces.ts"
 import { aChange, anOutput, aRecord, freshJob, operator, pieces } from "../support/recordFactories.ts"
 import { TcpProxy } from "../support/TcpProxy.ts"
+import { entryRetentionContract } from "./contracts/EntryRetention.contract.ts"
 import { evaluationSetsContract } from "./contracts/EvaluationSets.contract.ts"
 import { incidentsContract } from "./contracts/Incidents.contract.ts"
 import { jobRecordsContract } from "./contracts/JobRecords.contract.ts"
@@ -16,6 +17,7 @@ import { jobSearchContract } from "./contracts/JobSearch.contract.ts"
 import { logsContract } from "./contracts/Logs.contract.ts"
 import { qualityContract } from "./contracts/Quality.contract.ts"
 import { recordRetentionContract } from "./contracts/RecordRetention.contract.ts"
+import { signalsContract } from "./contracts/Signals.contract.ts"
 import { tracesContract } from "./contracts/Traces.contract.ts"
 
 const url = process.env["MONGODB_URL"] ?? ""
@@ -62,6 +64,8 @@ if (url === "") {
   jobSearchContract("MongoDB", layer)
   recordRetentionContract("MongoDB", layer, { lives: MongoRecords.layer(optionsIn(freshDatabase())) })
   incidentsContract("MongoDB", layer)
+  signalsContract("MongoDB", layer)
+  entryRetentionContract("MongoDB", layer)
   evaluationSetsContract("MongoDB", layer)
   qualityContract("MongoDB", layer)
 

@@ -19,13 +19,13 @@ const JOBS_MAX = 200
 /** Jobs that took longer than this are not looked at. */
 const TOOK_MAX_MS = 3_600_000
 
-/** Of customers' jobs that ended in (from, to]. */
+/** Of customers' jobs that ended in (from, to]. Where payloads are not kept no second copy is made. */
 export const ofJobs = (house: TrialHouse, from: number, to: number, max: number) =>
   Effect.gen(function* () {
     const { replicaShare } = (yield* house.settings.current).settings
     if (replicaShare === 0 || max <= 0) return []
     const allowed = (yield* house.namespaces.list).filter(
-      ({ id, rules }) => rules.replicate === true && !isSystemNamespace(id)
+      ({ id, rules }) => rules.replicate === true && rules.persistPayloads && !isSystemNamespace(id)
     )
     const trials: Array<Trial> = []
     for (const { id: namespaceId } of allowed.slice(0, NAMESPACES_MAX)) {

@@ -9,11 +9,15 @@ import { Registry } from "../../kernel/Registry.ts"
 import { Archive } from "../../layers/Archive.ts"
 import { Audit } from "../../layers/Audit.ts"
 import { DaemonConfig } from "../../layers/DaemonConfig.ts"
+import { CreditLedger } from "../../layers/CreditLedger.ts"
 import { Daemons } from "../../layers/Daemons.ts"
+import { EntryRetention } from "../../layers/EntryRetention.ts"
+import { Erasures } from "../../layers/Erasures.ts"
 import { EvaluationSets } from "../../layers/EvaluationSets.ts"
 import { Incidents } from "../../layers/Incidents.ts"
 import { JobRecords } from "../../layers/JobRecords.ts"
 import { JobSearch } from "../../layers/JobSearch.ts"
+import { JobSinks } from "../../layers/JobSinks.ts"
 import { JobStore, JobSurvey } from "../../layers/JobStore.ts"
 import { LiveNodes } from "../../layers/LiveNodes.ts"
 import { Namespaces } from "../../layers/Namespaces.ts"
@@ -23,20 +27,25 @@ import { Outbox } from "../../layers/Outbox.ts"
 import { Outage } from "../../layers/Outage.ts"
 import { Quality } from "../../layers/Quality.ts"
 import { RecordRetention } from "../../layers/RecordRetention.ts"
+import { Rollups } from "../../layers/Rollups.ts"
 import { Settings } from "../../layers/Settings.ts"
+import { Signals } from "../../layers/Signals.ts"
+import { Signer } from "../../layers/Signer.ts"
 import { SweeperStates, type SweeperState } from "../../layers/SweeperStates.ts"
 import { Traces } from "../../layers/Traces.ts"
 import { Transport } from "../../layers/Transport.ts"
 import { Webhooks } from "../../layers/Webhooks.ts"
 import { WebhookSender } from "../../layers/WebhookSender.ts"
-import { sweeperAddress } from "../../schemas/Address.ts"
-import type { DaemonId } from "../../schemas/Ids.ts"
+import { nodeAddress, sweeperAddress } from "../../schemas/Address.ts"
+import type { DaemonId, NodeId } from "../../schemas/Ids.ts"
 import { refuse, type Refusal } from "../../schemas/Refusal.ts"
 import { Heart } from "../Heart.ts"
 import { Mail } from "../Mail.ts"
 import { QualityReach } from "../QualityReach.ts"
 import { isOutage, Root } from "../Root.ts"
 import * as BlindSweeper from "./BlindSweeper.ts"
+import * as DetectorSweeper from "./DetectorSweeper.ts"
+import * as ErasureSweeper from "./ErasureSweeper.ts"
 import * as ExpirySweeper from "./ExpirySweeper.ts"
 import * as NoticeLanes from "./NoticeLanes.ts"
 import * as OutboxRelaySweeper from "./OutboxRelaySweeper.ts"
@@ -44,6 +53,8 @@ import * as OwnerReaper from "./OwnerReaper.ts"
 import * as QualitySweeper from "./QualitySweeper.ts"
 import * as RecordRepairSweeper from "./RecordRepairSweeper.ts"
 import * as RetentionSweeper from "./RetentionSweeper.ts"
+import * as RollupSweeper from "./RollupSweeper.ts"
+import * as SinkSweeper from "./SinkSweeper.ts"
 import { spec, type Options, type SweepHouse, type SweeperMessage } from "./Sweeper.ts"
 import type { SweepReport } from "./SweepReport.ts"
 import type { TrialHouse } from "./TrialHouse.ts"
@@ -94,13 +105,14 @@ export class SweepSupervisor extends Context.Service<
   )
 }
 
-const makeSweepers: Effect.Effect<
-  ReadonlyArray<Options>,
-  never,
+type Needed =
   | Archive
   | Audit
+  | CreditLedger
   | DaemonConfig
   | Daemons
+  | EntryRetention
+  | Erasures
   | EvaluationSets
   | Heart
   | Incidents
@@ -109,6 +121,7 @@ const makeSweepers: Effect.Effect<
   | JobStore
   | JobSurvey
   | LiveNodes
+  | Mail
   | Namespaces
   | NodeRegistry
   | Notices
@@ -116,13 +129,18 @@ const makeSweepers: Effect.Effect<
   | Quality
   | QualityReach
   | RecordRetention
+  | Rollups
+  | Registry
   | Scope.Scope
   | Settings
+  | Signals
+  | Signer
   | Traces
   | Transport
   | Webhooks
   | WebhookSender
-> = Effect.gen(function* () {
+
+const makeSweepers: Effect.Effect<ReadonlyArray<Options>, never, Needed> = Effect.gen(function* () {
   const store = yield* JobStore
   const survey = yield* JobSurvey
   const records = yield* JobRecords
@@ -133,8 +151,10 @@ const makeSweepers: Effect.Effect<
   const retention = {
     namespaces: yield* Namespaces,
     retention: yield* RecordRetention,
+    entries: yield* EntryRetention,
     archive: yield* Archive,
-    incidents: yield* Incidents
+    incidents: yield* Incidents,
+    settings: yield* Settings
   }
   const trials = yield* trialHouse
   return [
@@ -144,8 +164,12 @@ const makeSweepers: Effect.Effect<
     RetentionSweeper.make(retention),
     RecordRepairSweeper.make({ records, store, traces: yield* Traces }),
     WebhookSweeper.make(yield* webhookHouse),
+    RollupSweeper.make(yield* Rollups),
+    DetectorSweeper.make(yield* detectorHouse),
+    ErasureSweeper.make(yield* erasureHouse),
     BlindSweeper.make(trials),
-    QualitySweeper.make(trials)
+    QualitySweeper.make(trials),
+    ...(yield* makeSinks)
   ]
 })
 
@@ -166,10 +190,47 @@ const trialHouse = Effect.gen(function* () {
   } satisfies TrialHouse
 })
 
+const makeSinks = Effect.gen(function* () {
+  const search = yield* JobSearch
+  return (yield* JobSinks).map((sink) => SinkSweeper.make(search, sink))
+})
+
+const erasureHouse = Effect.gen(function* () {
+  return {
+    erasures: yield* Erasures,
+    records: yield* JobRecords,
+    retention: yield* RecordRetention,
+    archive: yield* Archive,
+    signer: yield* Signer,
+    search: yield* JobSearch,
+    store: yield* JobStore,
+    namespaces: yield* Namespaces
+  }
+})
+
 const webhookHouse = Effect.gen(function* () {
   const notices = yield* Notices
   const lanes = yield* NoticeLanes.make({ notices, sender: yield* WebhookSender })
   return { webhooks: yield* Webhooks, notices, incidents: yield* Incidents, lanes }
+})
+
+const detectorHouse = Effect.gen(function* () {
+  const [registry, mail] = [yield* Registry, yield* Mail]
+  return {
+    signals: yield* Signals,
+    incidents: yield* Incidents,
+    settings: yield* Settings,
+    ledger: yield* CreditLedger,
+    survey: yield* JobSurvey,
+    live: yield* LiveNodes,
+    nodes: yield* NodeRegistry,
+    told: (nodeId: NodeId): void => {
+      // The node may be connected to any daemon, this one too; a word that is lost is caught up with its next session.
+      const here = registry.find<{ readonly _tag: "RestrictionsChanged" }>(nodeAddress(nodeId))
+      if (here._tag === "Some") here.value.tellUnsafe({ _tag: "RestrictionsChanged" })
+      mail.post({ _tag: "Topic", topic: "node" }, { _tag: "NodeRestricted", nodeId })
+    }
+  }
 })
 
 type Find = (name: string) => Option.Option<ActorRef<SweeperMessage>>

@@ -4,6 +4,7 @@
  */
 import * as Layer from "effect/Layer"
 import * as MemoryArchive from "./MemoryArchive.ts"
+import * as MemoryEntryRetention from "./MemoryEntryRetention.ts"
 import * as MemoryEvaluationSets from "./MemoryEvaluationSets.ts"
 import * as MemoryIncidents from "./MemoryIncidents.ts"
 import * as MemoryJobRecords from "./MemoryJobRecords.ts"
@@ -12,6 +13,7 @@ import * as MemoryLogs from "./MemoryLogs.ts"
 import * as MemoryQuality from "./MemoryQuality.ts"
 import * as MemoryRecordRetention from "./MemoryRecordRetention.ts"
 import * as MemoryRecords from "./MemoryRecords.ts"
+import * as MemorySignals from "./MemorySignals.ts"
 import * as MemoryTraces from "./MemoryTraces.ts"
 
 const contracts = Layer.mergeAll(
@@ -20,7 +22,9 @@ const contracts = Layer.mergeAll(
   MemoryLogs.layer,
   MemoryJobSearch.layer,
   MemoryRecordRetention.layer,
+  MemoryEntryRetention.layer,
   MemoryIncidents.layer,
+  MemorySignals.layer,
   MemoryEvaluationSets.layer,
   MemoryQuality.layer,
   MemoryArchive.layer

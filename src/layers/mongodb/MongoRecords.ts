@@ -1,6 +1,7 @@
 /** Every contract of the records on one MongoDB database. */
 import * as Layer from "effect/Layer"
 import * as MongoClient from "./MongoClient.ts"
+import * as EntryRetention from "./MongoEntryRetention.ts"
 import * as EvaluationSets from "./MongoEvaluationSets.ts"
 import * as Incidents from "./MongoIncidents.ts"
 import * as JobRecords from "./MongoJobRecords.ts"
@@ -8,6 +9,7 @@ import * as JobSearch from "./MongoJobSearch.ts"
 import * as Logs from "./MongoLogs.ts"
 import * as Quality from "./MongoQuality.ts"
 import * as RecordRetention from "./MongoRecordRetention.ts"
+import * as Signals from "./MongoSignals.ts"
 import * as Traces from "./MongoTraces.ts"
 
 export type { MongoOptions } from "./MongoClient.ts"
@@ -19,6 +21,8 @@ export const contracts = Layer.mergeAll(
   JobSearch.layer,
   RecordRetention.layer,
   Incidents.layer,
+  Signals.layer,
+  EntryRetention.layer,
   EvaluationSets.layer,
   Quality.layer
 )

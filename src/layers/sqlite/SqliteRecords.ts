@@ -1,5 +1,6 @@
 /** The record contracts over one SQLite file. Cold storage is not among them: see `files/FileArchive`. */
 import * as Layer from "effect/Layer"
+import * as SqliteEntryRetention from "./SqliteEntryRetention.ts"
 import * as SqliteEvaluationSets from "./SqliteEvaluationSets.ts"
 import * as SqliteIncidents from "./SqliteIncidents.ts"
 import * as SqliteJobRecords from "./SqliteJobRecords.ts"
@@ -7,6 +8,7 @@ import * as SqliteJobSearch from "./SqliteJobSearch.ts"
 import * as SqliteLogs from "./SqliteLogs.ts"
 import * as SqliteQuality from "./SqliteQuality.ts"
 import * as SqliteRecordRetention from "./SqliteRecordRetention.ts"
+import * as SqliteSignals from "./SqliteSignals.ts"
 import * as SqliteTraces from "./SqliteTraces.ts"
 
 export const layer = Layer.mergeAll(
@@ -16,6 +18,8 @@ export const layer = Layer.mergeAll(
   SqliteJobSearch.layer,
   SqliteRecordRetention.layer,
   SqliteIncidents.layer,
+  SqliteSignals.layer,
+  SqliteEntryRetention.layer,
   SqliteEvaluationSets.layer,
   SqliteQuality.layer
 )

@@ -9,7 +9,7 @@ import { JobRecords } from "../../../src/layers/JobRecords.ts"
 import { NodeRegistry } from "../../../src/layers/NodeRegistry.ts"
 import { systemNamespaceId } from "../../../src/schemas/Namespace.ts"
 import type { MemoryAgent } from "../../support/MemoryAgent.ts"
-import { aRequest } from "../../support/worldFactories.ts"
+import { aRequest, surely } from "../../support/worldFactories.ts"
 import { World, type WorldDaemon } from "../../support/World.ts"
 import { addSet, passing, saying, standingOf, trialsOf } from "./QualityWorld.ts"
 
@@ -271,5 +271,25 @@ describe("quality", () => {
       assert.deepStrictEqual(score.faults, { structure: 8 })
       assert.notInclude(JSON.stringify([...world.shared.records.evidence.values()]), "secret")
     })
+  )
+
+  it.effect(
+    "S65, D217: answers that their node is not sure of count against it; those of which it says nothing do not",
+    () =>
+      Effect.gen(function* () {
+        const world = yield* World.make()
+        const daemon = yield* world.daemon()
+        const agent = yield* world.agent(daemon)
+        const customer = yield* world.caller(daemon)
+        for (const orders of ["answer", surely(-3), surely(-0.1), surely(-3)] as const) {
+          agent.orders = orders
+          const row = yield* world.submit(daemon, customer)
+          yield* world.until("it is over", () => world.isOver(row.job.id))
+        }
+        yield* world.pass(90_000)
+        const score = (yield* standingOf(daemon, agent))!.score!
+        assert.deepStrictEqual(score.faults, { confidence: 2 })
+        assert.approximately(score.checks!.samples, 4, 0.01)
+      })
   )
 })

@@ -97,6 +97,7 @@ describe("replicas", () => {
 
   for (const [why, rules, temperature, share] of [
     ["its namespace does not say so", {}, 0, 1],
+    ["its namespace keeps no payloads", { rules: { ...allowed.rules, persistPayloads: false } }, 0, 1],
     ["it is not repeatable", allowed, 0.7, 1],
     ["the settings do not ask for it", allowed, 0, 0]
   ] as const) {

@@ -32,6 +32,7 @@ import { NodeRegistry } from "../../../src/layers/NodeRegistry.ts"
 import { Outbox } from "../../../src/layers/Outbox.ts"
 import { Relay } from "../../../src/layers/Relay.ts"
 import { RecordRetention } from "../../../src/layers/RecordRetention.ts"
+import * as MemorySigner from "../../../src/layers/memory/MemorySigner.ts"
 import { SweeperStates } from "../../../src/layers/SweeperStates.ts"
 import { Traces } from "../../../src/layers/Traces.ts"
 import { Transport } from "../../../src/layers/Transport.ts"
@@ -78,6 +79,7 @@ export const storesOver = ({ state, records, live, broker, relay }: Shared, name
     MemoryStateLayers.over(state),
     MemoryRecordsLayers.over(records),
     MemoryRelay.over(relay),
+    MemorySigner.layer,
     MemoryWebhookSender.layer,
     Layer.mergeAll(MemoryLiveNodes.layer, MemoryLeases.layer).pipe(Layer.provide(Layer.succeed(MemoryLive, live))),
     Layer.effect(Transport, MemoryTransport.make(name)).pipe(Layer.provide(Layer.succeed(MemoryBroker, broker)))
