@@ -14,6 +14,8 @@ import * as MemoryRateLimits from "./layers/memory/MemoryRateLimits.ts"
 import * as MemoryTransport from "./layers/memory/MemoryTransport.ts"
 import * as StandInRateLimits from "./layers/memory/StandInRateLimits.ts"
 import * as MongoRecords from "./layers/mongodb/MongoRecords.ts"
+import * as NetworkKeyFile from "./layers/files/NetworkKeyFile.ts"
+import * as NetworkKey from "./layers/NetworkKey.ts"
 import * as PgState from "./layers/postgres/PgState.ts"
 import * as HttpWebhookSender from "./layers/outbound/HttpWebhookSender.ts"
 import * as RabbitTransport from "./layers/rabbitmq/RabbitTransport.ts"
@@ -34,9 +36,14 @@ const passing = Layer.mergeAll(
 const sqlite = (path: string) =>
   Layer.mergeAll(SqliteState.layer, SqliteRecords.layer).pipe(Layer.provide(SqliteClient.layer({ path })))
 
+/** The key that was given, or the one in the data folder. */
+const networkKey = (given: NetworkKey.NetworkKey["Service"] | null, dataFolder: string) =>
+  given === null ? NetworkKeyFile.layer(join(dataFolder, "network.key")) : NetworkKey.of(given)
+
 /** One file and one archive folder within the data folder; survives kill -9. */
-export const embedded = (dataFolder: string) =>
+export const embedded = (dataFolder: string, key: NetworkKey.NetworkKey["Service"] | null = null) =>
   Layer.mergeAll(
+    networkKey(key, dataFolder),
     sqlite(join(dataFolder, "resultity.db")),
     FileArchive.layer({ root: join(dataFolder, "archive") }),
     passing
@@ -45,6 +52,7 @@ export const embedded = (dataFolder: string) =>
 /** Nothing outlives the process. */
 export const memory = Layer.mergeAll(
   sqlite(":memory:"),
+  NetworkKey.ephemeral,
   MemoryArchive.layer.pipe(Layer.provide(MemoryRecords.layer)),
   passing
 )
@@ -66,9 +74,10 @@ export interface Servers {
 }
 
 /** Shared by any number of daemons; survives the death of any of them, and of any server but those that keep what they were told. */
-export const cluster = (servers: Servers, dataFolder: string) => {
+export const cluster = (servers: Servers, dataFolder: string, key: NetworkKey.NetworkKey["Service"] | null = null) => {
   const { postgresUrl, postgresOwnerUrl: ownerUrl, mongodbUrl, redisUrl, rabbitmqUrl, installation, s3 } = servers
   return Layer.mergeAll(
+    networkKey(key, dataFolder),
     PgState.layer({ url: postgresUrl, schema: installation, ...(ownerUrl === null ? {} : { ownerUrl }) }),
     MongoRecords.layer({ url: mongodbUrl, database: installation }),
     StandInRateLimits.layer.pipe(Layer.provideMerge(RedisLive.layer({ url: redisUrl, prefix: installation }))),

@@ -9,6 +9,7 @@ import { keyCommands } from "./commands/Keys.ts"
 import { laneCommands } from "./commands/Lanes.ts"
 import { namespaceCommands } from "./commands/Namespaces.ts"
 import { nodeCommands } from "./commands/Nodes.ts"
+import { receiptCommands } from "./commands/Receipts.ts"
 import { settingCommands } from "./commands/SettingCommands.ts"
 import { sweeperCommands } from "./commands/Sweepers.ts"
 import { webhookCommands } from "./commands/Webhooks.ts"
@@ -21,6 +22,7 @@ export const COMMANDS: ReadonlyArray<Command> = [
   ...creditCommands,
   ...sweeperCommands,
   ...archiveCommands,
+  ...receiptCommands,
   ...daemonCommands,
   ...actorCommands,
   ...laneCommands,

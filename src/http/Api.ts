@@ -22,6 +22,7 @@ import {
   StatusView,
   UsageView
 } from "../schemas/openai/JobView.ts"
+import { ReceiptFile, SignedRoot } from "../schemas/Receipt.ts"
 import { ControlGroups } from "./ControlApi.ts"
 import { withCommon } from "./Documents.ts"
 
@@ -84,6 +85,14 @@ export class Jobs extends HttpApiGroup.make("jobs").add(
     "Why it runs where it runs, or why it waits"
   ),
   get("traceJob", "/v1/jobs/:id/trace", { params: id, success: JobTrace }).annotate(says, "Its life, in order"),
+  get("receiptOfJob", "/v1/jobs/:id/receipt", { params: id, success: ReceiptFile }).annotate(
+    says,
+    "Its signed receipt, for `resultity receipt verify`"
+  ),
+  get("listRoots", "/v1/roots", {
+    query: { after: optional, limit: optional },
+    success: Schema.Struct({ object: Schema.Literal("list"), data: Schema.Array(SignedRoot) })
+  }).annotate(says, "The signed Merkle roots of closed hours"),
   post("cancelJob", "/v1/jobs/:id/cancel", { params: id, success: JobView }).annotate(says, "Cancel it")
 ) {}
 
@@ -95,9 +104,19 @@ export class Account extends HttpApiGroup.make("account").add(
   }).annotate(says, "What was used, by model, key or day; as JSON or CSV")
 ) {}
 
+const NetworkKeyView = { id: Schema.String, public_key: Schema.String }
+const NetworkKeysView = Schema.Struct({
+  current: Schema.Struct(NetworkKeyView),
+  keys: Schema.Array(Schema.Struct({ ...NetworkKeyView, since: Schema.Int }))
+})
+
 export class Open extends HttpApiGroup.make("open").add(
   get("healthz", "/healthz", { success: Schema.Struct({ status: Schema.Literal("ok") }) }).annotate(says, "It lives"),
   get("status", "/status", { success: StatusView }).annotate(says, "Sums over the fleet"),
+  get("networkKeys", "/.well-known/resultity-keys.json", { success: NetworkKeysView }).annotate(
+    says,
+    "The public keys that receipts and roots are signed with"
+  ),
   get("connectNode", "/nodes/connect", { success: HttpApiSchema.Empty(101) }).annotate(says, "WebSocket of a node"),
   get("openapi", "/openapi.json", { success: Schema.JsonObject }).annotate(says, "This document"),
   get("docs", "/docs", { success: Schema.String.pipe(HttpApiSchema.asText({ contentType: "text/html" })) }).annotate(

@@ -39,6 +39,7 @@ import { searchJobs } from "./routes/JobSearch.ts"
 import { jobTrace } from "./routes/JobTrace.ts"
 import { modelRoutes } from "./routes/Models.ts"
 import { plannedRoutes } from "./routes/Planned.ts"
+import { controlReceiptRoutes, receiptRoutes } from "./routes/Receipts.ts"
 import { makeStatusRoutes } from "./routes/Status.ts"
 import { submitJob } from "./routes/SubmitJob.ts"
 import { usageRoutes } from "./routes/Usage.ts"
@@ -56,6 +57,7 @@ const makePublicRoutes = Effect.gen(function* () {
     ...modelRoutes,
     ...jobRoutes,
     ...usageRoutes,
+    ...receiptRoutes,
     ...plannedRoutes,
     ...(yield* makeStatusRoutes),
     ...(yield* makeDocumentRoutes(PublicApi)),
@@ -79,6 +81,7 @@ const makeControlRoutes = Effect.gen(function* () {
     ...daemonRoutes,
     ...settingsRoutes,
     ...webhookRoutes,
+    ...controlReceiptRoutes,
     ...healthRoutes,
     ...(yield* makeDocumentRoutes(ControlApi))
   }

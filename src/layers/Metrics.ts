@@ -30,6 +30,8 @@ export const slotsRecovered = counter(
 export const messagesUnreadable = counter("resultity_messages_unreadable_total", "Messages that are no envelopes")
 export const subscribersCut = counter("resultity_subscribers_cut_total", "Readers cut off because they fell behind")
 export const notices = counter("resultity_notices_total", "Attempts to deliver a notice to a webhook, by outcome")
+export const receipts = counter("resultity_receipts_total", "Receipts made by the sweeper")
+export const rootsClosed = counter("resultity_roots_closed_total", "Hours closed with a signed Merkle root")
 export const nodesConnected = Metric.gauge("resultity_nodes_connected", {
   description: "Sessions of nodes in this daemon"
 })

@@ -9,6 +9,9 @@ import { Constraints, Endpoint, Environment, Mode, Priority } from "./Job.ts"
 import { JobMoment } from "./JobMoment.ts"
 import { AttemptState, JobState } from "./JobState.ts"
 import { Decision, Gpu } from "./NodeProfile.ts"
+import { Hex } from "./Hex.ts"
+import { NodeProof } from "./NodeProof.ts"
+import { Receipt } from "./Receipt.ts"
 import { FinishReason } from "./TokenEvent.ts"
 
 /** Grows when the document's shape changes; archives carry it. */
@@ -127,9 +130,19 @@ export const JobRecord = Schema.Struct({
   truncatedReason: Schema.NullOr(Schema.String),
   moments: Schema.Array(Schema.Struct({ at: Schema.Int, moment: JobMoment })),
   /** Legal hold: never archived away while set. */
-  held: Schema.Boolean
+  held: Schema.Boolean,
+  /** Goes into the hashes of request and output; as secret as they are. Records of earlier programs have none. */
+  salt: Schema.optionalKey(Hex(32)),
+  /** The node's signature over the result; null when the job did not complete, or the signed result was lost. */
+  nodeProof: Schema.optionalKey(Schema.NullOr(NodeProof)),
+  /** The job's receipt, once it was made. */
+  receipt: Schema.optionalKey(Receipt)
 })
 export type JobRecord = typeof JobRecord.Type
+
+const NO_SALT = "0".repeat(64)
+
+export const saltOf = ({ salt }: Pick<JobRecord, "salt">): string => salt ?? NO_SALT
 
 export const LogType = Schema.Literals([
   "request",

@@ -4,6 +4,7 @@ import { Effect } from "effect"
 import { COMMANDS } from "../../src/cli/Commands.ts"
 import { callAt, fake } from "./FakeControl.ts"
 import * as Sample from "./samples.ts"
+import { receiptCases } from "./receiptCases.ts"
 import { webhookCases } from "./webhookCases.ts"
 
 const { NODE, NS, KEY, JOB, SEGMENT, AT } = Sample
@@ -21,6 +22,7 @@ interface Case {
 
 const CASES: ReadonlyArray<Case> = [
   ...webhookCases,
+  ...receiptCases,
   {
     argv: ["jobs", "list", "--status", "completed", "--node", NODE.toUpperCase().replace("0X", "0x"), "--limit", "5"],
     asks: `GET /control/jobs?status=completed&node=${NODE}&limit=5`,
@@ -246,7 +248,7 @@ describe("a command", () => {
   }
 
   it("is covered here, whichever it is", () => {
-    const elsewhere = new Set(["jobs tail", "archive cat", "archive restore"])
+    const elsewhere = new Set(["jobs tail", "archive cat", "archive restore", "jobs receipt", "receipt verify"])
     const covered = CASES.map(({ argv }) => argv)
     for (const { path } of COMMANDS) {
       const name = path.join(" ")
@@ -278,6 +280,7 @@ describe("a command", () => {
         ["keys", "list"],
         ["sweepers"],
         ["archive", "list"],
+        ["receipt", "roots"],
         ["lanes"],
         ["webhooks", "list"]
       ]

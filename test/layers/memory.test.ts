@@ -20,6 +20,8 @@ import { noticesContract } from "./contracts/Notices.contract.ts"
 import { settingsContract } from "./contracts/Settings.contract.ts"
 import { admitted, claimed, idsOf } from "./contracts/StateProbes.ts"
 import { sweeperStatesContract } from "./contracts/SweeperStates.contract.ts"
+import { networkKeysContract } from "./contracts/NetworkKeys.contract.ts"
+import { receiptsContract } from "./contracts/Receipts.contract.ts"
 import { webhooksContract } from "./contracts/Webhooks.contract.ts"
 
 const cluster = MemoryState.make({ soleOwner: false })
@@ -46,6 +48,8 @@ settingsContract("memory", memory, { another: MemoryStateLayers.over(cluster) })
 sweeperStatesContract("memory", memory)
 webhooksContract("memory", memory)
 noticesContract("memory", memory)
+receiptsContract("memory", memory)
+networkKeysContract("memory", memory)
 
 const embedded = MemoryStateLayers.over(MemoryState.make())
 jobStoreContract("memory with one owner", embedded, { soleOwner: true })

@@ -11,6 +11,8 @@ import { nodeRegistryContract } from "./contracts/NodeRegistry.contract.ts"
 import { noticesContract } from "./contracts/Notices.contract.ts"
 import { settingsContract } from "./contracts/Settings.contract.ts"
 import { sweeperStatesContract } from "./contracts/SweeperStates.contract.ts"
+import { networkKeysContract } from "./contracts/NetworkKeys.contract.ts"
+import { receiptsContract } from "./contracts/Receipts.contract.ts"
 import { webhooksContract } from "./contracts/Webhooks.contract.ts"
 import { clientOf, freshSchema, layerOf, shell, withPostgres } from "./postgres/PgSchema.ts"
 
@@ -41,4 +43,6 @@ withPostgres("the contracts of identities on PostgreSQL", () => {
   sweeperStatesContract("PostgreSQL", layer)
   webhooksContract("PostgreSQL", layer)
   noticesContract("PostgreSQL", layer)
+  receiptsContract("PostgreSQL", layer)
+  networkKeysContract("PostgreSQL", layer)
 })

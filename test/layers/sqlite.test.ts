@@ -21,6 +21,8 @@ import { outboxContract } from "./contracts/Outbox.contract.ts"
 import { noticesContract } from "./contracts/Notices.contract.ts"
 import { settingsContract } from "./contracts/Settings.contract.ts"
 import { sweeperStatesContract } from "./contracts/SweeperStates.contract.ts"
+import { networkKeysContract } from "./contracts/NetworkKeys.contract.ts"
+import { receiptsContract } from "./contracts/Receipts.contract.ts"
 import { webhooksContract } from "./contracts/Webhooks.contract.ts"
 
 const folder = mkdtempSync(join(tmpdir(), "resultity-sqlite-"))
@@ -63,4 +65,6 @@ for (const { backEnd, path, faults } of [
   sweeperStatesContract(backEnd, layer)
   webhooksContract(backEnd, layer)
   noticesContract(backEnd, layer)
+  receiptsContract(backEnd, layer)
+  networkKeysContract(backEnd, layer, { soleOwner: true })
 }

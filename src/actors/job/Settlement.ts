@@ -104,6 +104,8 @@ const closing = (state: JobActorState, ending: Ending, now: number): RecordPatch
   evaluation: evaluationOf(state.failures),
   system: systemOf(state, now),
   cost: costOf(state, ending),
+  ...(state.record.salt === undefined ? {} : { salt: state.record.salt }),
+  nodeProof: ending.state === "completed" ? (state.result?.proof ?? null) : null,
   completeness: ending.state === "completed" ? "complete" : "truncated",
   truncatedReason: ending.state === "completed" ? null : (ending.code ?? ending.state),
   moments: [...state.moments]

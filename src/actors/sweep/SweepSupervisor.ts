@@ -13,9 +13,11 @@ import { Incidents } from "../../layers/Incidents.ts"
 import { JobRecords } from "../../layers/JobRecords.ts"
 import { JobStore, JobSurvey } from "../../layers/JobStore.ts"
 import { Namespaces } from "../../layers/Namespaces.ts"
+import { NetworkKey } from "../../layers/NetworkKey.ts"
 import { Notices } from "../../layers/Notices.ts"
 import { Outbox } from "../../layers/Outbox.ts"
 import { Outage } from "../../layers/Outage.ts"
+import { Receipts } from "../../layers/Receipts.ts"
 import { RecordRetention } from "../../layers/RecordRetention.ts"
 import { SweeperStates, type SweeperState } from "../../layers/SweeperStates.ts"
 import { Traces } from "../../layers/Traces.ts"
@@ -27,8 +29,10 @@ import type { DaemonId } from "../../schemas/Ids.ts"
 import { refuse, type Refusal } from "../../schemas/Refusal.ts"
 import { Heart } from "../Heart.ts"
 import { Mail } from "../Mail.ts"
+import { ReceiptDesk } from "../ReceiptDesk.ts"
 import { isOutage, Root } from "../Root.ts"
 import * as ExpirySweeper from "./ExpirySweeper.ts"
+import * as MerkleSweeper from "./MerkleSweeper.ts"
 import * as NoticeLanes from "./NoticeLanes.ts"
 import * as OutboxRelaySweeper from "./OutboxRelaySweeper.ts"
 import * as OwnerReaper from "./OwnerReaper.ts"
@@ -95,8 +99,11 @@ const makeSweepers: Effect.Effect<
   | JobStore
   | JobSurvey
   | Namespaces
+  | NetworkKey
   | Notices
   | Outbox
+  | ReceiptDesk
+  | Receipts
   | RecordRetention
   | Scope.Scope
   | Traces
@@ -109,7 +116,7 @@ const makeSweepers: Effect.Effect<
   const records = yield* JobRecords
   const outbox = yield* Outbox
   const transport = yield* Transport
-  const { daemonId } = yield* DaemonConfig
+  const { daemonId, environment } = yield* DaemonConfig
   const { isSteady } = yield* Heart
   const retention = {
     namespaces: yield* Namespaces,
@@ -123,7 +130,8 @@ const makeSweepers: Effect.Effect<
     OwnerReaper.make({ daemonId, isSteady, daemons: yield* Daemons, survey, outbox, transport }),
     RetentionSweeper.make(retention),
     RecordRepairSweeper.make({ records, store, traces: yield* Traces }),
-    WebhookSweeper.make(yield* webhookHouse)
+    WebhookSweeper.make(yield* webhookHouse),
+    MerkleSweeper.make({ desk: yield* ReceiptDesk, receipts: yield* Receipts, key: yield* NetworkKey, environment })
   ]
 })
 

@@ -7,6 +7,7 @@ import { oneLine } from "../Plain.ts"
 import { show } from "../Show.ts"
 import { jobList } from "./JobList.ts"
 import { jobShow, JobRowView } from "./JobShow.ts"
+import { jobReceipt } from "./Receipts.ts"
 import { jobTail } from "./JobTail.ts"
 
 const showExplanation = show(Schema.Struct({ sentences: Schema.Array(Schema.String) }), ({ sentences }) =>
@@ -36,4 +37,4 @@ const cancel: Command = {
   run: posts((input) => at("jobs", argument(input, 0), "cancel"), showCancelled)
 }
 
-export const jobCommands: ReadonlyArray<Command> = [jobList, jobShow, jobTail, cancel, explain]
+export const jobCommands: ReadonlyArray<Command> = [jobList, jobShow, jobTail, cancel, explain, jobReceipt]

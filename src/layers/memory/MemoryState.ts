@@ -13,6 +13,7 @@ import type { JobEvent } from "../../schemas/JobEvent.ts"
 import { isTerminal, type JobRow } from "../../schemas/JobState.ts"
 import type { ApiKey, Namespace } from "../../schemas/Namespace.ts"
 import type { NodeRow, Restriction, RestrictionKind } from "../../schemas/NodeProfile.ts"
+import type { SignedRoot } from "../../schemas/Receipt.ts"
 import type { SettingsVersion } from "../../schemas/RuntimeSettings.ts"
 import type { Notice, Webhook } from "../../schemas/Webhook.ts"
 import type { AuditRow } from "../Audit.ts"
@@ -21,6 +22,8 @@ import type { CreditEntry } from "../CreditLedger.ts"
 import type { DaemonRow } from "../Daemons.ts"
 import type { RestrictionChange } from "../NodeRegistry.ts"
 import type { OutboxRow } from "../Outbox.ts"
+import type { KnownKey } from "../NetworkKeys.ts"
+import type { Block, Leaf } from "../Receipts.ts"
 import type { SweeperState } from "../SweeperStates.ts"
 
 /** What belongs to one namespace. */
@@ -90,6 +93,11 @@ export interface State {
   readonly audit: Array<AuditRow>
   readonly webhooks: Map<WebhookId, StoredWebhook>
   readonly notices: Map<NoticeId, StoredNotice>
+  readonly leaves: Map<JobId, Leaf>
+  /** In order of their numbers. */
+  readonly roots: Array<{ readonly root: SignedRoot; readonly blocks: ReadonlyArray<Block> }>
+  readonly networkKeys: Map<string, Omit<KnownKey, "daemons">>
+  readonly networkKeyUses: Map<DaemonId, string>
 }
 
 export class MemoryState extends Context.Service<MemoryState, State>()("resultity/layers/memory/MemoryState") {}
@@ -109,7 +117,11 @@ export const make = ({ soleOwner = true }: { readonly soleOwner?: boolean } = {}
   sweepers: new Map(),
   audit: [],
   webhooks: new Map(),
-  notices: new Map()
+  notices: new Map(),
+  leaves: new Map(),
+  roots: [],
+  networkKeys: new Map(),
+  networkKeyUses: new Map()
 })
 
 export const layer: Layer.Layer<MemoryState> = Layer.sync(MemoryState, () => make())

@@ -11,9 +11,11 @@ import * as MemoryDaemons from "./MemoryDaemons.ts"
 import * as MemoryJobStore from "./MemoryJobStore.ts"
 import * as MemoryJobSurvey from "./MemoryJobSurvey.ts"
 import * as MemoryNamespaces from "./MemoryNamespaces.ts"
+import * as MemoryNetworkKeys from "./MemoryNetworkKeys.ts"
 import * as MemoryNodeRegistry from "./MemoryNodeRegistry.ts"
 import * as MemoryNotices from "./MemoryNotices.ts"
 import * as MemoryOutbox from "./MemoryOutbox.ts"
+import * as MemoryReceipts from "./MemoryReceipts.ts"
 import * as MemorySettings from "./MemorySettings.ts"
 import * as MemoryState from "./MemoryState.ts"
 import * as MemorySweeperStates from "./MemorySweeperStates.ts"
@@ -33,7 +35,9 @@ export const contracts = Layer.mergeAll(
   MemorySettings.layer,
   MemorySweeperStates.layer,
   MemoryWebhooks.layer,
-  MemoryNotices.layer
+  MemoryNotices.layer,
+  MemoryReceipts.layer,
+  MemoryNetworkKeys.layer
 )
 
 export const layer = Layer.provideMerge(contracts, MemoryState.layer)

@@ -7,8 +7,10 @@ import * as PgClient from "./PgClient.ts"
 import * as Daemons from "./PgDaemons.ts"
 import * as PgJobs from "./PgJobs.ts"
 import * as Namespaces from "./PgNamespaces.ts"
+import * as NetworkKeys from "./PgNetworkKeys.ts"
 import * as NodeRegistry from "./PgNodeRegistry.ts"
 import * as Notices from "./PgNotices.ts"
+import * as Receipts from "./PgReceipts.ts"
 import * as Settings from "./PgSettings.ts"
 import * as SweeperStates from "./PgSweeperStates.ts"
 import * as Webhooks from "./PgWebhooks.ts"
@@ -28,7 +30,9 @@ export const over = (daemons: typeof Daemons.layer) =>
     Settings.layer,
     SweeperStates.layer,
     Webhooks.layer,
-    Notices.layer
+    Notices.layer,
+    Receipts.layer,
+    NetworkKeys.layer
   )
 
 export const layer = (options: PgClient.PgOptions) => Layer.provide(over(Daemons.layer), PgClient.layer(options))

@@ -5,6 +5,7 @@
 import type { DatabaseSync } from "node:sqlite"
 import { recordsSchema } from "./RecordsSchema.ts"
 import { DatabaseNewer } from "./SqliteErrors.ts"
+import { receiptsSchema } from "./ReceiptsSchema.ts"
 import { stateSchema } from "./StateSchema.ts"
 import { webhooksSchema } from "./WebhooksSchema.ts"
 
@@ -23,7 +24,8 @@ export const migrations: ReadonlyArray<Migration> = [
   { name: "state", sql: stateSchema },
   { name: "records", sql: recordsSchema },
   { name: "epochs of records, generations of nodes", sql: generations },
-  { name: "webhooks", sql: webhooksSchema }
+  { name: "webhooks", sql: webhooksSchema },
+  { name: "receipts", sql: receiptsSchema }
 ]
 
 const TABLE = `CREATE TABLE IF NOT EXISTS migration (

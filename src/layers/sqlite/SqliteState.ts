@@ -8,9 +8,11 @@ import * as Daemons from "./SqliteDaemons.ts"
 import * as JobStore from "./SqliteJobStore.ts"
 import * as JobSurvey from "./SqliteJobSurvey.ts"
 import * as Namespaces from "./SqliteNamespaces.ts"
+import * as NetworkKeys from "./SqliteNetworkKeys.ts"
 import * as NodeRegistry from "./SqliteNodeRegistry.ts"
 import * as Notices from "./SqliteNotices.ts"
 import * as Outbox from "./SqliteOutbox.ts"
+import * as Receipts from "./SqliteReceipts.ts"
 import * as Settings from "./SqliteSettings.ts"
 import * as SweeperStates from "./SqliteSweeperStates.ts"
 import * as Webhooks from "./SqliteWebhooks.ts"
@@ -29,5 +31,7 @@ export const layer = Layer.mergeAll(
   Settings.layer,
   SweeperStates.layer,
   Webhooks.layer,
-  Notices.layer
+  Notices.layer,
+  Receipts.layer,
+  NetworkKeys.layer
 )

@@ -34,6 +34,8 @@ import { Relay } from "../../../src/layers/Relay.ts"
 import { RecordRetention } from "../../../src/layers/RecordRetention.ts"
 import { SweeperStates } from "../../../src/layers/SweeperStates.ts"
 import { Traces } from "../../../src/layers/Traces.ts"
+import { testKey } from "../../support/networkKey.ts"
+import * as NetworkKey from "../../../src/layers/NetworkKey.ts"
 import { Transport } from "../../../src/layers/Transport.ts"
 import * as Orchestrator from "../../../src/Orchestrator.ts"
 import { DaemonId, type JobId } from "../../../src/schemas/Ids.ts"
@@ -76,6 +78,7 @@ export interface Shared {
 export const storesOver = ({ state, records, live, broker, relay }: Shared, name: string) =>
   Layer.mergeAll(
     MemoryStateLayers.over(state),
+    NetworkKey.of(testKey),
     MemoryRecordsLayers.over(records),
     MemoryRelay.over(relay),
     MemoryWebhookSender.layer,
