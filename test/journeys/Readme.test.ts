@@ -3,12 +3,11 @@
  * lead elsewhere, because the ports of the text may be taken; what installs or starts anew is not run.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { readFileSync, symlinkSync, writeFileSync } from "node:fs"
-import { delimiter, dirname, join } from "node:path"
+import { join } from "node:path"
 import { startDaemon } from "../support/Daemon.ts"
 import * as FakeRuntime from "../support/FakeRuntime.ts"
 import { activeNode, allActive } from "../support/Nodes.ts"
-import { ROOT, run, temporaryFolder } from "../support/Process.ts"
+import { aClone, commandsIn, runBlock, surroundings } from "../support/PrintedCommands.ts"
 import { answerTo, chatBody } from "../support/Texts.ts"
 
 const NODES = ["swift", "steady", "flaky"]
@@ -16,16 +15,7 @@ const PUBLIC = "127.0.0.1:8400"
 const CONTROL = "127.0.0.1:8401"
 const RUNTIME = "127.0.0.1:11434"
 
-const blocks = [...readFileSync(join(ROOT, "README.md"), "utf8").matchAll(/```sh\n([^]*?)```/g)]
-  .map(([, text = ""]) => text)
-  .filter((text) => !/\bnpm (ci|install|start|test)\b/.test(text))
-
-/** Where the commands run: what a clone has, and a daemon's data. */
-const aClone = (): string => {
-  const folder = temporaryFolder()
-  for (const name of ["node_modules", "package.json", "bin", "src"]) symlinkSync(join(ROOT, name), join(folder, name))
-  return folder
-}
+const blocks = commandsIn("README.md").filter((text) => !/\bnpm (ci|install|start|test)\b/.test(text))
 
 const hostOf = (url: string) => new URL(url).host
 
@@ -39,13 +29,9 @@ describe("the README", () => {
       [PUBLIC, hostOf(daemon.url)],
       [CONTROL, hostOf(daemon.controlUrl)],
       [RUNTIME, hostOf(runtime.baseUrl)]
-    ]
-    writeFileSync(join(folder, ".curlrc"), addresses.map(([from, to]) => `connect-to = "${from}:${to}"\n`).join(""))
+    ] as const
     const env = {
-      PATH: `${dirname(process.execPath)}${delimiter}${process.env["PATH"] ?? ""}`,
-      CURL_HOME: folder,
-      NODE_OPTIONS: `--import ${join(ROOT, "test/support/redirect.js")}`,
-      REDIRECTS: addresses.map(([from, to]) => `${from}=${to}`).join(","),
+      ...surroundings(folder, addresses),
       RESULTITY_CONTROL_URL: daemon.controlUrl,
       RESULTITY_NODE_DAEMON: daemon.url,
       RESULTITY_NODE_KEY: join(folder, "node.key"),
@@ -54,13 +40,7 @@ describe("the README", () => {
     assert.isAtLeast(blocks.length, 4)
     const said: Array<string> = []
     for (const block of blocks) {
-      const name = block.split("\n")[0] ?? ""
-      const command = run(name, ["-e", "-o", "pipefail", "-c", block], {
-        command: "bash",
-        cwd: folder,
-        env,
-        group: true
-      })
+      const command = runBlock(block, folder, env)
       if (block.includes("resultity node ")) {
         await activeNode(daemon, "joined")
         // Ctrl-C, as from a terminal.
