@@ -17,7 +17,7 @@ import { NetworkKeys } from "../layers/NetworkKeys.ts"
 import { type Outage, waitOut } from "../layers/Outage.ts"
 import { type Closed, type Ended, type Leaf, type NewLeaf, Receipts } from "../layers/Receipts.ts"
 import type { JobId } from "../schemas/Ids.ts"
-import { saltOf } from "../schemas/JobRecord.ts"
+import { type JobRecord, saltOf } from "../schemas/JobRecord.ts"
 import { isTerminal, type JobRow } from "../schemas/JobState.ts"
 import { BLOCK_LEAVES, leafHash, pathIn } from "../schemas/MerkleTree.ts"
 import {
@@ -59,12 +59,14 @@ export class ReceiptDesk extends Context.Service<
      * `archived` (the receipt left with the record).
      */
     readonly file: (scope: Scope, row: JobRow) => Effect.Effect<Required<ReceiptFile>, Refusal | Outage>
+    /** Whether what is stored of the job today still says what its receipt says. Refused like `file`. */
+    readonly audit: (scope: Scope, row: JobRow) => Effect.Effect<ReceiptAudit, Refusal | Outage>
+    /** The record with its receipt, before it leaves: made now where it has none. A record of an earlier program stays as it is. */
+    readonly completed: (record: JobRecord) => Effect.Effect<JobRecord, Outage>
     /**
      * Sees to a leaf for each of these jobs. How many have none because their record is still being written; none when `anyway`: then the receipt says
      * what is known.
      */
-    /** Whether what is stored of the job today still says what its receipt says. Refused like `file`. */
-    readonly audit: (scope: Scope, row: JobRow) => Effect.Effect<ReceiptAudit, Refusal | Outage>
     readonly makeAll: (ended: ReadonlyArray<Ended>, anyway: boolean) => Effect.Effect<number, Outage>
   }
 >()("resultity/actors/ReceiptDesk") {
@@ -81,6 +83,7 @@ export class ReceiptDesk extends Context.Service<
       return ReceiptDesk.of({
         file: Effect.fn("ReceiptDesk.file")((scope, row) => fileOf(house, scope, row)),
         audit: Effect.fn("ReceiptDesk.audit")((scope, row) => auditOf(house, scope, row)),
+        completed: (record) => completed(house, record),
         makeAll: Effect.fn("ReceiptDesk.makeAll")((ended, anyway) => makeAll(house, ended, anyway))
       })
     })
@@ -143,6 +146,16 @@ const remake = Effect.fnUntraced(function* (house: House, sources: Sources) {
   const [leaf] = known === null ? yield* house.receipts.put([drafted.leaf]) : [known.leaf]
   const receipt = leaf === undefined ? null : yield* finish(house, drafted, leaf)
   return receipt ?? (yield* gone(id))
+})
+
+const completed = Effect.fnUntraced(function* (house: House, record: JobRecord) {
+  const { jobId, receipt, salt } = record
+  if (receipt !== undefined || salt === undefined) return record
+  const row = yield* house.store.get(jobId)
+  if (row === null || !isTerminal(row.state)) return record
+  const made = yield* Effect.result(remake(house, { row, events: yield* house.store.events(jobId), record }))
+  if (made._tag === "Success") return { ...record, receipt: made.success }
+  return made.failure._tag === "Outage" ? yield* made.failure : record
 })
 
 const gone = (jobId: JobId): Refusal =>

@@ -2,8 +2,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { ReceiptDesk } from "../../src/actors/ReceiptDesk.ts"
+import { SweepSupervisor } from "../../src/actors/sweep/SweepSupervisor.ts"
+import { Archive } from "../../src/layers/Archive.ts"
 import { JobStore } from "../../src/layers/JobStore.ts"
 import type { JobId } from "../../src/schemas/Ids.ts"
+import { defaultRules } from "../../src/schemas/Namespace.ts"
+import type { Receipt } from "../../src/schemas/Receipt.ts"
 import type { AgentOptions, Held, MemoryAgent } from "../support/MemoryAgent.ts"
 import { bytesOf, faultsOf, saidOf, withoutNodes } from "../support/receipts.ts"
 import { World, type WorldDaemon } from "../support/World.ts"
@@ -123,6 +127,35 @@ describe("the receipt of a job", () => {
       assert.deepStrictEqual([file.parts.result, file.parts.outcome.state], [null, "cancelled"])
       assert.strictEqual(file.parts.usage.charged, "0")
       assert.strictEqual(saidOf(file, "result"), "no node signed a result")
+    })
+  )
+
+  it.effect("leaves with its record, also when nobody had asked for it, and holds in the archive's line", () =>
+    Effect.gen(function* () {
+      const world = yield* World.make()
+      const daemon = yield* world.daemon()
+      yield* world.agent(daemon)
+      const caller = yield* world.caller(daemon, 100_000, { rules: { ...defaultRules, retentionDays: 0 } })
+      const { job } = yield* world.submit(daemon, caller)
+      yield* world.untilOver(job.id)
+      yield* world.pass(50)
+      const early = yield* fileOf(daemon, job.id)
+      const other = (yield* world.submit(daemon, caller)).job.id
+      yield* world.untilOver(other)
+      yield* world.pass(50)
+      yield* daemon.use(Effect.flatMap(SweepSupervisor, ({ sweep }) => sweep("retention", false)))
+      const lines = yield* daemon.use(
+        Effect.gen(function* () {
+          const archive = yield* Archive
+          const segments = yield* archive.list
+          return (yield* Effect.forEach(segments, ({ id }) => archive.lines(id))).flat()
+        })
+      )
+      const kept = lines.map((line) => JSON.parse(line).record.receipt as Receipt)
+      assert.deepStrictEqual(kept.map(({ parts }) => parts.job.id).toSorted(), [job.id, other].toSorted())
+      for (const receipt of kept) assert.deepStrictEqual(faultsOf(bytesOf({ ...receipt, inclusion: null })), [])
+      assert.strictEqual(kept.find(({ parts }) => parts.job.id === job.id)?.hash, early.hash)
+      assert.deepInclude({ ...(yield* Effect.flip(fileOf(daemon, job.id))) }, { code: "archived" })
     })
   )
 })

@@ -16,6 +16,7 @@ import { canonicalJson } from "../../schemas/CanonicalJson.ts"
 import { freshIncidentId } from "../../schemas/Ids.ts"
 import { RECORD_VERSION } from "../../schemas/JobRecord.ts"
 import type { Namespace } from "../../schemas/Namespace.ts"
+import type { ReceiptDesk } from "../ReceiptDesk.ts"
 import type { Options } from "./Sweeper.ts"
 
 export interface RetentionHouse {
@@ -23,6 +24,7 @@ export interface RetentionHouse {
   readonly retention: RecordRetention["Service"]
   readonly archive: Archive["Service"]
   readonly incidents: Incidents["Service"]
+  readonly desk: ReceiptDesk["Service"]
 }
 
 const encodeLine = Schema.encodeSync(ArchivedLine)
@@ -71,7 +73,7 @@ const expiredOf = ({ retention }: RetentionHouse, { id, rules }: Namespace, now:
 
 const retire = (house: RetentionHouse, { segmentId, namespaceId }: RetiringSegment) =>
   Effect.gen(function* () {
-    const jobs = yield* house.retention.read(segmentId)
+    const jobs = yield* withReceipts(house, yield* house.retention.read(segmentId))
     // Somebody else finished it since it was listed.
     if (jobs.length === 0) return 0
     const ends = jobs.flatMap(({ record }) => (record.finishedAt === null ? [] : [record.finishedAt]))
@@ -93,6 +95,12 @@ const retire = (house: RetentionHouse, { segmentId, namespaceId }: RetiringSegme
     }
     return yield* house.retention.prune(segmentId)
   }).pipe(Effect.catchTag("BrokenSegment", (broken) => stopFor(house, broken)))
+
+/** A receipt leaves with its record. Most have theirs long since. */
+const withReceipts = ({ desk }: RetentionHouse, jobs: ReadonlyArray<ArchivedJob>) =>
+  Effect.forEach(jobs, (job) => Effect.map(desk.completed(job.record), (record) => ({ ...job, record })), {
+    concurrency: 16
+  })
 
 const lineOf = (job: ArchivedJob): string => canonicalJson(encodeLine(job))
 

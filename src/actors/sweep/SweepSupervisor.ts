@@ -122,7 +122,8 @@ const makeSweepers: Effect.Effect<
     namespaces: yield* Namespaces,
     retention: yield* RecordRetention,
     archive: yield* Archive,
-    incidents: yield* Incidents
+    incidents: yield* Incidents,
+    desk: yield* ReceiptDesk
   }
   return [
     OutboxRelaySweeper.make(outbox, transport),
