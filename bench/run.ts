@@ -20,6 +20,7 @@ const questions: Readonly<Record<string, () => Promise<{ readonly run: () => Pro
   redis: () => import("./redis.ts"),
   postgres: () => import("./postgres.ts"),
   mongodb: () => import("./mongodb.ts"),
+  receipts: () => import("./receipts.ts"),
   cluster: () => import("./cluster.ts")
 }
 
