@@ -19,6 +19,7 @@ import {
   rootBytes,
   saltHash
 } from "../schemas/ReceiptHashes.ts"
+import { saltedSha256 } from "../schemas/Salted.ts"
 import { isSignedBy, recoverAddress, resultBytes } from "./Signatures.ts"
 
 export interface Finding {
@@ -57,6 +58,22 @@ export const checkReceipt = (bytes: Uint8Array, trusted: ReadonlyArray<string>):
     ]
   }
 }
+
+/** What somebody holds against a receipt: a request, or the choices of an answer, as JSON. */
+export interface Texts {
+  readonly request?: Schema.Json
+  readonly output?: Schema.Json
+}
+
+/** Whether the receipt is of these. Only who has the salt can tell. */
+export const compareTexts = ({ parts, opening }: ReceiptFile, texts: Texts): ReadonlyArray<Finding> =>
+  (["request", "output"] as const).flatMap((part): Finding | [] => {
+    const value = texts[part]
+    if (value === undefined) return []
+    if (opening === undefined) return wrong(part, "cannot be compared: the file has no salt (opening)")
+    const isSame = saltedSha256(opening.salt, value) === parts[part].sha256
+    return isSame ? ok(part, "is what was given") : wrong(part, "is not what was given")
+  })
 
 const AS_WRITTEN = "is not in the form in which it was written; `jq -cS .` restores a file that was only laid out anew"
 

@@ -3,7 +3,8 @@ import { writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { fileBy } from "../support/aReceipt.ts"
+import { saltedSha256 } from "../../src/schemas/Salted.ts"
+import { fileBy, SALT } from "../support/aReceipt.ts"
 import { networkKeyOf, testKey } from "../support/networkKey.ts"
 import { temporaryFolder } from "../support/Process.ts"
 import { bytesOf, withoutNodes } from "../support/receipts.ts"
@@ -63,6 +64,55 @@ describe("receipt verify", () => {
       const { exit, out } = yield* verify(written(Buffer.from("hello")))
       assert.strictEqual(exit, 1)
       assert.match(out, /^file +NO +is not JSON$/m)
+    })
+  )
+})
+
+describe("receipt verify with texts", () => {
+  const texts = (text: string) => ({
+    request: { model: "tiny", messages: [{ role: "user", content: "Hi" }] },
+    answer: {
+      choices: [
+        {
+          index: 0,
+          message: { role: "assistant", content: text, refusal: null },
+          logprobs: null,
+          finish_reason: "stop"
+        }
+      ]
+    }
+  })
+  const { request } = texts("")
+  const choices = [{ choice: 0, text: "Hello", finish: "stop" }]
+  const ofTexts = bytesOf(
+    fileBy(testKey, {}, { request: saltedSha256(SALT, request), output: saltedSha256(SALT, choices) })
+  )
+  const json = (value: unknown) => written(Buffer.from(JSON.stringify(value)))
+
+  it.live("says whether it is of this request and this answer, in whatever order their fields are", () =>
+    Effect.gen(function* () {
+      const { answer } = texts("Hello")
+      const receipt = written(ofTexts)
+      const turned = { messages: request.messages, model: request.model }
+      for (const said of [answer, choices]) {
+        const { exit, out } = yield* verify(receipt, "--request", json(turned), "--answer", json(said))
+        assert.strictEqual(exit, 0, out)
+        assert.match(out, /^request +yes +is what was given$[^]*^output +yes +is what was given$/m)
+      }
+      const other = yield* verify(receipt, "--answer", json(texts("hello").answer))
+      assert.deepStrictEqual([other.exit, other.err.includes("does not hold: output")], [1, true])
+    })
+  )
+
+  it.live("says what it cannot compare instead of accusing anybody", () =>
+    Effect.gen(function* () {
+      const receipt = written(ofTexts)
+      const tools = { choices: [{ index: 0, message: { content: null, tool_calls: [] }, finish_reason: "tool_calls" }] }
+      assert.strictEqual((yield* verify(receipt, "--answer", json(tools))).exit, 2)
+      assert.strictEqual((yield* verify(receipt, "--request", written(Buffer.from("{")))).exit, 2)
+      const { opening: _opening, ...closed } = JSON.parse(ofTexts.toString())
+      const { out } = yield* verify(written(bytesOf(closed)), "--request", json(request))
+      assert.match(out, /^request +NO +cannot be compared: the file has no salt/m)
     })
   )
 })

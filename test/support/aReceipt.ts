@@ -14,7 +14,7 @@ import { testKey } from "./networkKey.ts"
 import { aFinishedRecord, anOutput } from "./recordFactories.ts"
 
 const AT = Date.UTC(2026, 10, 30, 10)
-const SALT = "5a".repeat(32)
+export const SALT = "5a".repeat(32)
 export const identity = fromPrivateKey(
   Uint8Array.from(Buffer.from("ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80", "hex"))
 )
@@ -121,9 +121,19 @@ const record = aFinishedRecord(AT + 50, {
   }
 })
 
+interface Hashes {
+  readonly request?: string
+  readonly output?: string
+}
+
 /** @param over what the row says otherwise */
-export const fileBy = (key = testKey, over: Partial<JobRow> = {}): Required<ReceiptFile> => {
-  const parts = partsOf({ row: { ...row, ...over }, events, record }, "b1".repeat(32))
+export const fileBy = (key = testKey, over: Partial<JobRow> = {}, hashes: Hashes = {}): Required<ReceiptFile> => {
+  const made = partsOf({ row: { ...row, ...over }, events, record }, "b1".repeat(32))
+  const parts = {
+    ...made,
+    request: { sha256: hashes.request ?? made.request.sha256 },
+    output: { ...made.output, sha256: hashes.output ?? made.output.sha256 }
+  }
   const digests = digestsOf(parts)
   const hash = receiptHash(digests)
   const leaves = ["11", "22", hash, "44", "55"].map(leafHash)

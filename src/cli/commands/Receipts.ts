@@ -8,7 +8,7 @@ import { CliFailed, EXIT } from "../CliFailed.ts"
 import { argument, type Command } from "../Command.ts"
 import { at, Control } from "../Control.ts"
 import { Output } from "../Output.ts"
-import { KEYS, verify } from "../receipt/Verify.ts"
+import { ANSWER, KEYS, REQUEST, verify } from "../receipt/Verify.ts"
 import { reading, show } from "../Show.ts"
 import { table } from "../Table.ts"
 
@@ -79,12 +79,14 @@ export const receiptCommands: ReadonlyArray<Command> = [
   {
     path: ["receipt", "verify"],
     args: [{ name: "FILE", help: "a receipt" }],
-    flags: [KEYS],
+    flags: [KEYS, REQUEST, ANSWER],
     summary: "whether a receipt is what the network and the node signed, without asking anybody",
     notes: `A line for each part. An altered byte is found, and the part that it stands in is named; then the exit code is 1.
-Without --key the file's own word is taken for which network it is.`,
+Without --key the file's own word is taken for which network it is. --request and --answer need a customer's file,
+which brings the salt.`,
     examples: [
       "resultity receipt verify receipt.json",
+      "resultity receipt verify receipt.json --request request.json --answer answer.json",
       "resultity receipt verify receipt.json --key $(curl -s localhost:8400/.well-known/resultity-keys.json | jq -r .current.public_key)"
     ],
     isLocal: true,

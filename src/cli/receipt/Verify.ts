@@ -1,8 +1,9 @@
 /** `receipt verify`: what holds in a receipt, a line for each part, by the file alone. */
 import * as Effect from "effect/Effect"
 import { readFile } from "node:fs/promises"
-import { checkReceipt, type Checked } from "../../layers/ReceiptCheck.ts"
-import { CliFailed, EXIT } from "../CliFailed.ts"
+import type * as Schema from "effect/Schema"
+import { checkReceipt, type Checked, compareTexts, type Texts } from "../../layers/ReceiptCheck.ts"
+import { CliFailed, EXIT, usage } from "../CliFailed.ts"
 import { argument, type Flag, type Input } from "../Command.ts"
 import { Output } from "../Output.ts"
 import { counted } from "../Plain.ts"
@@ -18,6 +19,18 @@ export const KEYS: Flag = {
   help: "public keys of the network that you trust; the receipt has to be signed by one of them",
   check: (text) =>
     /^[0-9a-f]{64}(,[0-9a-f]{64})*$/.test(text) ? null : "is 64 lower-case hexadecimal digits for each key"
+}
+
+export const REQUEST: Flag = {
+  name: "request",
+  value: "FILE",
+  help: "JSON of a request: whether the receipt is of this one"
+}
+
+export const ANSWER: Flag = {
+  name: "answer",
+  value: "FILE",
+  help: "JSON of an answer in plain text, or of a record's choices: whether the receipt is of this one"
 }
 
 const failed = (code: string, message: string, exit: CliFailed["exit"]) => new CliFailed({ code, message, exit })
@@ -38,7 +51,8 @@ const bytesOf = (path: string): Effect.Effect<Uint8Array, CliFailed> =>
 export const verify = Effect.fnUntraced(function* (input: Input) {
   const path = argument(input, 0)
   const trusted = input.flags.get("key")?.split(",") ?? []
-  const checked = checkReceipt(yield* bytesOf(path), trusted)
+  const texts = yield* textsOf(input)
+  const checked = withTexts(checkReceipt(yield* bytesOf(path), trusted), texts)
   const broken = checked.findings.filter(({ holds }) => !holds)
   if (input.json) yield* document(jsonOf(checked, broken.length === 0))
   else yield* (yield* Output).write(textOf(checked))
@@ -47,6 +61,56 @@ export const verify = Effect.fnUntraced(function* (input: Input) {
     return yield* failed("broken", `${path} does not hold: ${parts}`, EXIT.failed)
   }
 })
+
+const withTexts = ({ receipt, findings }: Checked, texts: Texts): Checked => ({
+  receipt,
+  findings: receipt === null ? findings : [...findings, ...compareTexts(receipt, texts)]
+})
+
+const textsOf = Effect.fnUntraced(function* ({ flags }: Input) {
+  const read = Effect.fnUntraced(function* (name: string) {
+    const path = flags.get(name)
+    if (path === undefined) return undefined
+    const text = Buffer.from(yield* bytesOf(path)).toString("utf8")
+    return yield* Effect.try({
+      try: () => JSON.parse(text) as Schema.Json,
+      catch: () => usage(`--${name} ${path} is not JSON`)
+    })
+  })
+  const [request, answer] = [yield* read("request"), yield* read("answer")]
+  const output = answer === undefined ? undefined : choicesOf(answer)
+  if (output === null) {
+    return yield* usage(
+      "--answer is neither a list of choices nor an answer in plain text, which is all that can be compared"
+    )
+  }
+  return { ...(request === undefined ? {} : { request }), ...(output === undefined ? {} : { output }) } satisfies Texts
+})
+
+/** What may stand in a message beside its text without saying anything. */
+const SILENT: ReadonlySet<string> = new Set(["role", "content"])
+
+/** The choices as a record has them; null for what is no answer in plain text. */
+const choicesOf = (answer: Schema.Json): Schema.Json | null => {
+  if (isList(answer)) return answer
+  const choices = isFields(answer) ? answer["choices"] : undefined
+  if (!isList(choices)) return null
+  const plain = choices.map((choice) => (isFields(choice) ? plainChoice(choice) : null))
+  return plain.every((choice) => choice !== null) ? plain : null
+}
+
+const plainChoice = (choice: Schema.JsonObject): Schema.JsonObject | null => {
+  const message = choice["message"]
+  const isChat = message !== undefined && isFields(message)
+  const text = isChat ? message["content"] : choice["text"]
+  const others = isChat ? Object.entries(message).filter(([name, value]) => !SILENT.has(name) && value !== null) : []
+  const isPlain = typeof text === "string" && others.length === 0 && (choice["logprobs"] ?? null) === null
+  return isPlain ? { choice: choice["index"] ?? 0, text, finish: choice["finish_reason"] ?? null } : null
+}
+
+const isList = (value: Schema.Json | undefined): value is Schema.JsonArray => Array.isArray(value)
+const isFields = (value: Schema.Json): value is Schema.JsonObject =>
+  typeof value === "object" && value !== null && !isList(value)
 
 const jsonOf = ({ receipt, findings }: Checked, holds: boolean) => ({
   jobId: receipt?.parts.job.id ?? null,
