@@ -49,11 +49,11 @@ const get = open(
   })
 )
 
-/** Operators do not read what customers ask and are answered, nor what a short text could be guessed with. The receipt has a route of its own. */
+/** Operators do not read what customers ask and are answered, nor the salt of its hashes. The receipt has a route of its own. */
 const withoutText = (all: JobRecord) => {
   const { salt: _salt, receipt: _receipt, ...record } = all
   const { request: _, ...input } = record.input
-  const { choices, sha256: _sha256, ...output } = record.output ?? { choices: [] }
+  const { choices, ...output } = record.output ?? { choices: [] }
   return {
     ...record,
     input,
