@@ -8,6 +8,7 @@ import * as Sample from "./samples.ts"
 import { incidentCases } from "./incidentCases.ts"
 import { recordCases } from "./recordCases.ts"
 import { erasureCases } from "./erasureCases.ts"
+import { receiptCases } from "./receiptCases.ts"
 import { webhookCases } from "./webhookCases.ts"
 
 const { NODE, NS, KEY, JOB, SEGMENT, AT } = Sample
@@ -29,6 +30,7 @@ const CASES: ReadonlyArray<Case> = [
   ...ledgerCases,
   ...recordCases,
   ...erasureCases,
+  ...receiptCases,
   {
     argv: ["jobs", "list", "--status", "completed", "--node", NODE.toUpperCase().replace("0X", "0x"), "--limit", "5"],
     asks: `GET /control/jobs?status=completed&node=${NODE}&limit=5`,
@@ -254,7 +256,14 @@ describe("a command", () => {
   }
 
   it("is covered here, whichever it is", () => {
-    const elsewhere = new Set(["jobs tail", "jobs export", "archive cat", "archive restore"])
+    const elsewhere = new Set([
+      "jobs tail",
+      "jobs export",
+      "archive cat",
+      "archive restore",
+      "jobs receipt",
+      "receipt verify"
+    ])
     const covered = CASES.map(({ argv }) => argv)
     for (const { path } of COMMANDS) {
       const name = path.join(" ")
@@ -286,6 +295,7 @@ describe("a command", () => {
         ["keys", "list"],
         ["sweepers"],
         ["archive", "list"],
+        ["receipt", "roots"],
         ["lanes"],
         ["logs"],
         ["webhooks", "list"]
