@@ -41,6 +41,8 @@ const NO_BACK_END = new Set([
   "Diagnosis",
   "Readiness",
   "DaemonConfig",
+  "NetworkKey",
+  "ReceiptCheck",
   "Audit"
 ])
 const contracts = files
@@ -69,6 +71,18 @@ for (const path of documents) {
   }
   for (const [, target = ""] of read(path).matchAll(/`((?:src|test|bench|scripts|docs|bin)\/[\w./-]+)`/g)) {
     if (!existsSync(target)) say(path, `names ${target}, which is not there`)
+  }
+}
+
+/** Rows of the mission's requirements, and the titles of the tests that prove them. */
+const ROWS = 99
+const requirements = existsSync("docs/requirements.md") ? read("docs/requirements.md").split("\n") : []
+for (let row = 1; row <= ROWS; row++) {
+  const line = requirements.find((text) => text.startsWith(`| S${row} |`))
+  if (line === undefined) say("docs/requirements.md", `says nothing of S${row}`)
+  for (const [, title = "", target = ""] of line?.matchAll(/\[([^\]]+)\]\(\.\.\/(test\/[^)]+)\)/g) ?? []) {
+    const isThere = existsSync(target) && read(target).includes(title.replaceAll("\\|", "|"))
+    if (!isThere) say("docs/requirements.md", `S${row} names a test that is not in ${target}: ${title}`)
   }
 }
 

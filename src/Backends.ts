@@ -18,6 +18,8 @@ import * as MemoryRateLimits from "./layers/memory/MemoryRateLimits.ts"
 import * as MemoryTransport from "./layers/memory/MemoryTransport.ts"
 import * as StandInRateLimits from "./layers/memory/StandInRateLimits.ts"
 import * as MongoRecords from "./layers/mongodb/MongoRecords.ts"
+import * as NetworkKeyFile from "./layers/files/NetworkKeyFile.ts"
+import * as NetworkKey from "./layers/NetworkKey.ts"
 import * as PgState from "./layers/postgres/PgState.ts"
 import * as HttpSink from "./layers/outbound/HttpSink.ts"
 import * as HttpWebhookSender from "./layers/outbound/HttpWebhookSender.ts"
@@ -43,9 +45,14 @@ const moderated = <A, E, R>(stores: Layer.Layer<A, E, R>) => Layer.provideMerge(
 const sqlite = (path: string) =>
   moderated(Layer.mergeAll(SqliteState.layer, SqliteRecords.layer)).pipe(Layer.provide(SqliteClient.layer({ path })))
 
+/** The key that was given, or the one in the data folder. */
+const networkKey = (given: NetworkKey.NetworkKey["Service"] | null, dataFolder: string) =>
+  given === null ? NetworkKeyFile.layer(join(dataFolder, "network.key")) : NetworkKey.of(given)
+
 /** One file and one archive folder within the data folder; survives kill -9. */
-export const embedded = (dataFolder: string) =>
+export const embedded = (dataFolder: string, key: NetworkKey.NetworkKey["Service"] | null = null) =>
   Layer.mergeAll(
+    networkKey(key, dataFolder),
     sqlite(join(dataFolder, "resultity.db")),
     FileArchive.layer({ root: join(dataFolder, "archive") }),
     FileSigner.layer(dataFolder),
@@ -55,6 +62,7 @@ export const embedded = (dataFolder: string) =>
 /** Nothing outlives the process. */
 export const memory = Layer.mergeAll(
   sqlite(":memory:"),
+  NetworkKey.ephemeral,
   MemoryArchive.layer.pipe(Layer.provide(MemoryRecords.layer)),
   MemorySigner.layer,
   passing
@@ -101,10 +109,11 @@ export interface Servers {
 }
 
 /** Shared by any number of daemons; survives the death of any of them, and of any server but those that keep what they were told. */
-export const cluster = (servers: Servers, dataFolder: string) => {
+export const cluster = (servers: Servers, dataFolder: string, key: NetworkKey.NetworkKey["Service"] | null = null) => {
   const { postgresUrl, postgresOwnerUrl: ownerUrl, mongodbUrl, redisUrl, rabbitmqUrl, installation, s3 } = servers
   return Layer.mergeAll(
     moderated(PgState.layer({ url: postgresUrl, schema: installation, ...(ownerUrl === null ? {} : { ownerUrl }) })),
+    networkKey(key, dataFolder),
     MongoRecords.layer({ url: mongodbUrl, database: installation }),
     StandInRateLimits.layer.pipe(Layer.provideMerge(RedisLive.layer({ url: redisUrl, prefix: installation }))),
     RabbitTransport.layer({ url: rabbitmqUrl, prefix: installation }),

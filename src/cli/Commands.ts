@@ -15,6 +15,7 @@ import { nodeCommands } from "./commands/Nodes.ts"
 import { qualityCommands } from "./commands/Quality.ts"
 import { ratingCommands } from "./commands/Ratings.ts"
 import { recordCommands } from "./commands/Records.ts"
+import { receiptCommands } from "./commands/Receipts.ts"
 import { rollupCommands } from "./commands/Rollups.ts"
 import { settingCommands } from "./commands/SettingCommands.ts"
 import { sweeperCommands } from "./commands/Sweepers.ts"
@@ -32,6 +33,7 @@ export const COMMANDS: ReadonlyArray<Command> = [
   ...rollupCommands,
   ...sweeperCommands,
   ...archiveCommands,
+  ...receiptCommands,
   ...daemonCommands,
   ...actorCommands,
   ...laneCommands,

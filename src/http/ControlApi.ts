@@ -11,6 +11,7 @@ import { LogEntry } from "../schemas/JobRecord.ts"
 import { ApiKey, Namespace } from "../schemas/Namespace.ts"
 import { EvaluationSet, EvaluationSetLine, Standing, Trial } from "../schemas/Quality.ts"
 import { RollupDefinition } from "../schemas/Rollup.ts"
+import { ReceiptFile } from "../schemas/Receipt.ts"
 import { SettingsVersion } from "../schemas/RuntimeSettings.ts"
 import { Notice, Webhook, WebhookStanding } from "../schemas/Webhook.ts"
 import { RestartOrder } from "./routes/control/Actors.ts"
@@ -114,6 +115,14 @@ class Jobs extends HttpApiGroup.make("jobs").add(
     success: Schema.String.pipe(HttpApiSchema.asText({ contentType: "text/event-stream" }))
   }),
   get("traceJob", "/control/jobs/:id/trace", { params: id, success: Schema.JsonObject }),
+  get("receiptOfJob", "/control/jobs/:id/receipt", { params: id, success: ReceiptFile }).annotate(
+    says,
+    "Its signed receipt, with the nodes and without the salt"
+  ),
+  get("auditReceipt", "/control/jobs/:id/receipt/audit", { params: id, success: Schema.JsonObject }).annotate(
+    says,
+    "Whether what is stored of it today is what its receipt says"
+  ),
   post("cancelJob", "/control/jobs/:id/cancel", { params: id, ...ByReason }),
   post("holdJob", "/control/jobs/:id/hold", {
     params: id,
@@ -223,6 +232,14 @@ class Upkeep extends HttpApiGroup.make("upkeep").add(
     query: { dry_run: optional },
     ...ByReason
   }).annotate(says, "One pass now, or what it would take"),
+  get("listRoots", "/control/roots", { query: page, success: Schema.JsonObject }).annotate(
+    says,
+    "The signed Merkle roots of closed hours"
+  ),
+  get("listNetworkKeys", "/control/network-keys", { success: Objects }).annotate(
+    says,
+    "The keys of the network, and how many living daemons sign with each"
+  ),
   get("listArchives", "/control/archives", { success: many(SegmentManifest) }),
   get("readArchive", "/control/archives/:id", {
     params: id,

@@ -51,6 +51,7 @@ import { jobTrace } from "./routes/JobTrace.ts"
 import { searchLogs } from "./routes/Logs.ts"
 import { modelRoutes } from "./routes/Models.ts"
 import { plannedRoutes } from "./routes/Planned.ts"
+import { controlReceiptRoutes, receiptRoutes } from "./routes/Receipts.ts"
 import { makeStatusRoutes } from "./routes/Status.ts"
 import { retrieveStats } from "./routes/Stats.ts"
 import { submitJob } from "./routes/SubmitJob.ts"
@@ -72,6 +73,7 @@ const makePublicRoutes = Effect.gen(function* () {
     ...usageRoutes,
     ...invoiceRoutes,
     ...incidentRoutes,
+    ...receiptRoutes,
     ...plannedRoutes,
     ...(yield* makeStatusRoutes),
     ...(yield* makeDocumentRoutes(PublicApi)),
@@ -103,6 +105,7 @@ const makeControlRoutes = Effect.gen(function* () {
     ...webhookRoutes,
     ...(yield* makeRecordRoutes),
     ...erasureRoutes,
+    ...controlReceiptRoutes,
     ...qualityRoutes,
     ...healthRoutes,
     ...(yield* makeDocumentRoutes(ControlApi))

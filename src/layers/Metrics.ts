@@ -41,6 +41,8 @@ export const episodes = counter(
   "resultity_episodes_total",
   "Episodes that detectors opened or closed, by type and change"
 )
+export const receipts = counter("resultity_receipts_total", "Receipts made by the sweeper")
+export const rootsClosed = counter("resultity_roots_closed_total", "Hours closed with a signed Merkle root")
 export const trials = counter("resultity_trials_total", "Trials of nodes that ended, by kind and outcome")
 export const answerFaults = counter("resultity_answer_faults_total", "Checks of answers that did not hold, by check")
 export const quarantines = counter("resultity_quarantines_total", "Quarantines of nodes by rule, by change")

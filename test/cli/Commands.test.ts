@@ -8,6 +8,7 @@ import * as Sample from "./samples.ts"
 import { erasureCases } from "./erasureCases.ts"
 import { incidentCases } from "./incidentCases.ts"
 import { qualityCases } from "./qualityCases.ts"
+import { receiptCases } from "./receiptCases.ts"
 import { recordCases } from "./recordCases.ts"
 import { webhookCases } from "./webhookCases.ts"
 
@@ -30,6 +31,7 @@ const CASES: ReadonlyArray<Case> = [
   ...ledgerCases,
   ...recordCases,
   ...erasureCases,
+  ...receiptCases,
   ...qualityCases,
   {
     argv: ["jobs", "list", "--status", "completed", "--node", NODE.toUpperCase().replace("0X", "0x"), "--limit", "5"],
@@ -256,7 +258,14 @@ describe("a command", () => {
   }
 
   it("is covered here, whichever it is", () => {
-    const elsewhere = new Set(["jobs tail", "jobs export", "archive cat", "archive restore"])
+    const elsewhere = new Set([
+      "jobs tail",
+      "jobs export",
+      "archive cat",
+      "archive restore",
+      "jobs receipt",
+      "receipt verify"
+    ])
     const covered = CASES.map(({ argv }) => argv)
     for (const { path } of COMMANDS) {
       const name = path.join(" ")
@@ -288,6 +297,7 @@ describe("a command", () => {
         ["keys", "list"],
         ["sweepers"],
         ["archive", "list"],
+        ["receipt", "roots"],
         ["lanes"],
         ["logs"],
         ["webhooks", "list"]

@@ -68,7 +68,7 @@ describe("a command that fails", () => {
   const USAGE: ReadonlyArray<readonly [argv: string, line: RegExp]> = [
     [
       "jobs",
-      /^jobs needs one more word; there are jobs list, show, tail, cancel, explain, export, hold, release, erase$/
+      /^jobs needs one more word; there are jobs list, show, tail, cancel, explain, export, receipt, hold, release, erase$/
     ],
     ["jobs lst", /^there is no jobs lst; there are jobs list/],
     ["quality sets", /^quality sets needs one more word; there are quality sets list, show, add$/],

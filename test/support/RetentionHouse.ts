@@ -89,7 +89,8 @@ export const makeHouse = Effect.fnUntraced(function* (life: Life = living(), has
     records: of(JobRecords),
     search: of(JobSearch),
     store: of(JobStore),
-    signer: of(Signer)
+    signer: of(Signer),
+    desk: { completed: Effect.succeed }
   }
   return { retention: RetentionSweeper.make(house), erasure: ErasureSweeper.make(house) }
 })

@@ -36,6 +36,8 @@ import * as MemoryState from "../../src/layers/memory/MemoryState.ts"
 import * as MemoryStateLayers from "../../src/layers/memory/MemoryStateLayers.ts"
 import * as MemoryTransport from "../../src/layers/memory/MemoryTransport.ts"
 import * as MemoryWebhookSender from "../../src/layers/memory/MemoryWebhookSender.ts"
+import { NetworkKeys } from "../../src/layers/NetworkKeys.ts"
+import { Receipts } from "../../src/layers/Receipts.ts"
 import { Namespaces } from "../../src/layers/Namespaces.ts"
 import { NodeRegistry } from "../../src/layers/NodeRegistry.ts"
 import { Notices } from "../../src/layers/Notices.ts"
@@ -47,6 +49,8 @@ import { Settings } from "../../src/layers/Settings.ts"
 import * as MemorySigner from "../../src/layers/memory/MemorySigner.ts"
 import { SweeperStates } from "../../src/layers/SweeperStates.ts"
 import { Traces } from "../../src/layers/Traces.ts"
+import { daemonConfigOf } from "./daemonConfig.ts"
+import { testNetworkKey } from "./networkKey.ts"
 import { Transport } from "../../src/layers/Transport.ts"
 import { Webhooks } from "../../src/layers/Webhooks.ts"
 import type { JobId } from "../../src/schemas/Ids.ts"
@@ -54,7 +58,7 @@ import type { JobRow } from "../../src/schemas/JobState.ts"
 import type { NodePresence } from "../../src/schemas/NodeProfile.ts"
 import type { Caller, Namespace } from "../../src/schemas/Namespace.ts"
 import type { RuntimeSettings } from "../../src/schemas/RuntimeSettings.ts"
-import { aDaemonId, aKeyId, aRequest, configOf, fundedNamespace } from "./worldFactories.ts"
+import { aDaemonId, aKeyId, aRequest, fundedNamespace } from "./worldFactories.ts"
 import { Faults } from "./Faults.ts"
 import { MemoryAgent, type AgentOptions } from "./MemoryAgent.ts"
 import { readAll, type Reading } from "./WorldReader.ts"
@@ -70,6 +74,8 @@ const GUARDED: Readonly<Record<string, Context.Key<never, object>>> = {
   Catalog,
   Daemons,
   SweeperStates,
+  Receipts,
+  NetworkKeys,
   JobRecords,
   Traces,
   Logs,
@@ -123,6 +129,7 @@ export const underTheRealClock: WorldOptions = { advance: (ms) => Effect.sleep(m
 const storesOver = (shared: Shared, name: string) =>
   Layer.mergeAll(
     MemoryStateLayers.over(shared.state),
+    testNetworkKey,
     MemoryRecordsLayers.over(shared.records),
     Layer.mergeAll(MemoryLiveNodes.layer, MemoryLeases.layer).pipe(
       Layer.provide(Layer.succeed(MemoryLive.MemoryLive, shared.live))
@@ -298,7 +305,7 @@ const startDaemon = (world: World, { lanePrefetch = 16 }: DaemonOptions): Effect
     for (const [contract, tag] of Object.entries(GUARDED)) {
       stores = Context.add(stores, tag, faults.guard(contract, Context.get(plain as never, tag))) as never
     }
-    const config = Context.make(DaemonConfig, configOf(id, lanePrefetch))
+    const config = Context.make(DaemonConfig, daemonConfigOf(id, lanePrefetch))
     const base = Layer.succeedContext(Context.merge(stores, config))
     const context = yield* Layer.buildWithMemoMap(Layer.provideMerge(tree, base), memo, acting)
     const use: WorldDaemon["use"] = (effect) => Effect.provide(effect, context) as never

@@ -16,6 +16,7 @@ import { Publisher } from "../../src/actors/job/Publisher.ts"
 import { Mail } from "../../src/actors/Mail.ts"
 import { NodeSupervisor } from "../../src/actors/node/NodeSupervisor.ts"
 import * as ReachLayer from "../../src/actors/quality/ReachLayer.ts"
+import { ReceiptDesk } from "../../src/actors/ReceiptDesk.ts"
 import { Root } from "../../src/actors/Root.ts"
 import { SweepSupervisor } from "../../src/actors/sweep/SweepSupervisor.ts"
 import { ActorEvents } from "../../src/kernel/ActorEvents.ts"
@@ -58,5 +59,6 @@ export const tree = Mail.open.pipe(
   Layer.provideMerge(Mail.layer),
   Layer.provideMerge(Root.layer),
   Layer.provideMerge(Layer.mergeAll(Registry.layer, ActorEvents.layer)),
+  Layer.provideMerge(ReceiptDesk.layer),
   Layer.provideMerge(Heart.layer)
 )

@@ -22,10 +22,12 @@ import { JobStore, JobSurvey } from "../../layers/JobStore.ts"
 import { LiveNodes } from "../../layers/LiveNodes.ts"
 import { Namespaces } from "../../layers/Namespaces.ts"
 import { NodeRegistry } from "../../layers/NodeRegistry.ts"
+import { NetworkKey } from "../../layers/NetworkKey.ts"
 import { Notices } from "../../layers/Notices.ts"
 import { Outbox } from "../../layers/Outbox.ts"
 import { Outage } from "../../layers/Outage.ts"
 import { Quality } from "../../layers/Quality.ts"
+import { Receipts } from "../../layers/Receipts.ts"
 import { RecordRetention } from "../../layers/RecordRetention.ts"
 import { Rollups } from "../../layers/Rollups.ts"
 import { Settings } from "../../layers/Settings.ts"
@@ -42,11 +44,13 @@ import { refuse, type Refusal } from "../../schemas/Refusal.ts"
 import { Heart } from "../Heart.ts"
 import { Mail } from "../Mail.ts"
 import { QualityReach } from "../QualityReach.ts"
+import { ReceiptDesk } from "../ReceiptDesk.ts"
 import { isOutage, Root } from "../Root.ts"
 import * as BlindSweeper from "./BlindSweeper.ts"
 import * as DetectorSweeper from "./DetectorSweeper.ts"
 import * as ErasureSweeper from "./ErasureSweeper.ts"
 import * as ExpirySweeper from "./ExpirySweeper.ts"
+import * as MerkleSweeper from "./MerkleSweeper.ts"
 import * as NoticeLanes from "./NoticeLanes.ts"
 import * as OutboxRelaySweeper from "./OutboxRelaySweeper.ts"
 import * as OwnerReaper from "./OwnerReaper.ts"
@@ -124,10 +128,13 @@ type Needed =
   | Mail
   | Namespaces
   | NodeRegistry
+  | NetworkKey
   | Notices
   | Outbox
   | Quality
   | QualityReach
+  | ReceiptDesk
+  | Receipts
   | RecordRetention
   | Rollups
   | Registry
@@ -146,7 +153,7 @@ const makeSweepers: Effect.Effect<ReadonlyArray<Options>, never, Needed> = Effec
   const records = yield* JobRecords
   const outbox = yield* Outbox
   const transport = yield* Transport
-  const { daemonId } = yield* DaemonConfig
+  const { daemonId, environment } = yield* DaemonConfig
   const { isSteady } = yield* Heart
   const retention = {
     namespaces: yield* Namespaces,
@@ -154,7 +161,8 @@ const makeSweepers: Effect.Effect<ReadonlyArray<Options>, never, Needed> = Effec
     entries: yield* EntryRetention,
     archive: yield* Archive,
     incidents: yield* Incidents,
-    settings: yield* Settings
+    settings: yield* Settings,
+    desk: yield* ReceiptDesk
   }
   const trials = yield* trialHouse
   return [
@@ -167,6 +175,7 @@ const makeSweepers: Effect.Effect<ReadonlyArray<Options>, never, Needed> = Effec
     RollupSweeper.make(yield* Rollups),
     DetectorSweeper.make(yield* detectorHouse),
     ErasureSweeper.make(yield* erasureHouse),
+    MerkleSweeper.make({ desk: yield* ReceiptDesk, receipts: yield* Receipts, key: yield* NetworkKey, environment }),
     BlindSweeper.make(trials),
     QualitySweeper.make(trials),
     ...(yield* makeSinks)

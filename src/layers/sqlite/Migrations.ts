@@ -11,6 +11,7 @@ import { rollupsSchema } from "./RollupsSchema.ts"
 import { searchSchema } from "./SearchSchema.ts"
 import { DatabaseNewer } from "./SqliteErrors.ts"
 import { retentionSchema } from "./RetentionSchema.ts"
+import { receiptsSchema } from "./ReceiptsSchema.ts"
 import { stateSchema } from "./StateSchema.ts"
 import { webhooksSchema } from "./WebhooksSchema.ts"
 
@@ -35,6 +36,7 @@ export const migrations: ReadonlyArray<Migration> = [
   { name: "feedback by time", sql: feedbackSchema },
   { name: "times of jobs, logs by type", sql: searchSchema },
   { name: "bodies that leave first, erasures", sql: retentionSchema },
+  { name: "receipts", sql: receiptsSchema },
   { name: "quality", sql: qualitySchema }
 ]
 

@@ -58,7 +58,7 @@ const shape = (text: string) => text.replaceAll(/[a-z0-9]/g, "x")
 
 /** Everything of a frame but the ids' own characters and the text that is asked. */
 const featuresOf = (frame: AssignFrame): Readonly<Record<string, string>> => {
-  const { jobId, lease, body, deadlineMs, ...rest } = frame
+  const { jobId, lease, salt, body, deadlineMs, ...rest } = frame
   const { messages, ...fields } = body as { readonly messages: ReadonlyArray<Record<string, unknown>> }
   return {
     keys: Object.keys(frame).join(),
@@ -66,6 +66,7 @@ const featuresOf = (frame: AssignFrame): Readonly<Record<string, string>> => {
     deadlineSeconds: String(Math.ceil(deadlineMs / 1000)),
     jobId: shape(jobId),
     leaseShape: shape(lease),
+    saltShape: shape(salt),
     leaseNames: lease.startsWith(`lease_${jobId.slice("job_".length)}-`) ? "its job" : "another",
     bodyKeys: Object.keys(body).join(),
     messages: JSON.stringify(messages.map((message) => [Object.keys(message), message["role"]])),

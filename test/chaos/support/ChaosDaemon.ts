@@ -35,6 +35,8 @@ import { RecordRetention } from "../../../src/layers/RecordRetention.ts"
 import * as MemorySigner from "../../../src/layers/memory/MemorySigner.ts"
 import { SweeperStates } from "../../../src/layers/SweeperStates.ts"
 import { Traces } from "../../../src/layers/Traces.ts"
+import { testKey } from "../../support/networkKey.ts"
+import * as NetworkKey from "../../../src/layers/NetworkKey.ts"
 import { Transport } from "../../../src/layers/Transport.ts"
 import * as Orchestrator from "../../../src/Orchestrator.ts"
 import { DaemonId, type JobId } from "../../../src/schemas/Ids.ts"
@@ -77,6 +79,7 @@ export interface Shared {
 export const storesOver = ({ state, records, live, broker, relay }: Shared, name: string) =>
   Layer.mergeAll(
     MemoryStateLayers.over(state),
+    NetworkKey.of(testKey),
     MemoryRecordsLayers.over(records),
     MemoryRelay.over(relay),
     MemorySigner.layer,
