@@ -3,6 +3,7 @@ import { join } from "node:path"
 import * as Layer from "effect/Layer"
 import type * as Redacted from "effect/Redacted"
 import * as FileArchive from "./layers/files/FileArchive.ts"
+import * as FileSigner from "./layers/files/FileSigner.ts"
 import { MemoryBroker } from "./layers/memory/MemoryBroker.ts"
 import * as MemoryArchive from "./layers/memory/MemoryArchive.ts"
 import * as MemoryLeases from "./layers/memory/MemoryLeases.ts"
@@ -11,6 +12,7 @@ import * as MemoryLiveNodes from "./layers/memory/MemoryLiveNodes.ts"
 import * as MemoryRecords from "./layers/memory/MemoryRecords.ts"
 import * as MemoryRelay from "./layers/memory/MemoryRelay.ts"
 import * as MemoryRateLimits from "./layers/memory/MemoryRateLimits.ts"
+import * as MemorySigner from "./layers/memory/MemorySigner.ts"
 import * as MemoryTransport from "./layers/memory/MemoryTransport.ts"
 import * as StandInRateLimits from "./layers/memory/StandInRateLimits.ts"
 import * as MongoRecords from "./layers/mongodb/MongoRecords.ts"
@@ -34,11 +36,15 @@ const passing = Layer.mergeAll(
 const sqlite = (path: string) =>
   Layer.mergeAll(SqliteState.layer, SqliteRecords.layer).pipe(Layer.provide(SqliteClient.layer({ path })))
 
+/** The key by which this installation signs. */
+const signer = (dataFolder: string) => FileSigner.layer(join(dataFolder, "signer.key"))
+
 /** One file and one archive folder within the data folder; survives kill -9. */
 export const embedded = (dataFolder: string) =>
   Layer.mergeAll(
     sqlite(join(dataFolder, "resultity.db")),
     FileArchive.layer({ root: join(dataFolder, "archive") }),
+    signer(dataFolder),
     passing
   )
 
@@ -46,6 +52,7 @@ export const embedded = (dataFolder: string) =>
 export const memory = Layer.mergeAll(
   sqlite(":memory:"),
   MemoryArchive.layer.pipe(Layer.provide(MemoryRecords.layer)),
+  MemorySigner.layer,
   passing
 )
 
@@ -73,6 +80,7 @@ export const cluster = (servers: Servers, dataFolder: string) => {
     MongoRecords.layer({ url: mongodbUrl, database: installation }),
     StandInRateLimits.layer.pipe(Layer.provideMerge(RedisLive.layer({ url: redisUrl, prefix: installation }))),
     RabbitTransport.layer({ url: rabbitmqUrl, prefix: installation }),
+    signer(dataFolder),
     s3 === null
       ? FileArchive.layer({ root: join(dataFolder, "archive") })
       : S3Archive.layer({ ...s3, prefix: installation })

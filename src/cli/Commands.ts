@@ -10,8 +10,10 @@ import { laneCommands } from "./commands/Lanes.ts"
 import { namespaceCommands } from "./commands/Namespaces.ts"
 import { nodeCommands } from "./commands/Nodes.ts"
 import { settingCommands } from "./commands/SettingCommands.ts"
+import { snapshotCommands } from "./commands/Snapshots.ts"
 import { sweeperCommands } from "./commands/Sweepers.ts"
 import { webhookCommands } from "./commands/Webhooks.ts"
+import { workCommands } from "./commands/Works.ts"
 
 export const COMMANDS: ReadonlyArray<Command> = [
   ...jobCommands,
@@ -21,6 +23,8 @@ export const COMMANDS: ReadonlyArray<Command> = [
   ...creditCommands,
   ...sweeperCommands,
   ...archiveCommands,
+  ...snapshotCommands,
+  ...workCommands,
   ...daemonCommands,
   ...actorCommands,
   ...laneCommands,

@@ -8,13 +8,16 @@ import { SegmentManifest } from "../schemas/Archive.ts"
 import { Incident } from "../schemas/Incident.ts"
 import { ApiKey, Namespace } from "../schemas/Namespace.ts"
 import { SettingsVersion } from "../schemas/RuntimeSettings.ts"
+import { SnapshotDiff, SnapshotHead } from "../schemas/Snapshot.ts"
 import { Notice, Webhook, WebhookStanding } from "../schemas/Webhook.ts"
+import { WorkView } from "../schemas/Work.ts"
 import { RestartOrder } from "./routes/control/Actors.ts"
 import { HoldOrder } from "./routes/control/Jobs.ts"
 import { CreateKeyOrder } from "./routes/control/Keys.ts"
 import { AmendOrder, CreateNamespaceOrder, GrantOrder } from "./routes/control/Namespaces.ts"
 import { RestrictOrder } from "./routes/control/Nodes.ts"
 import { SettingsOrder } from "./routes/control/Settings.ts"
+import { CreateSnapshotOrder } from "./routes/control/Snapshots.ts"
 import { CreateWebhookOrder } from "./routes/control/Webhooks.ts"
 
 const { get, post } = HttpApiEndpoint
@@ -203,6 +206,45 @@ class WebhooksGroup extends HttpApiGroup.make("webhooks").add(
   }).annotate(says, "What was sent or is to be sent to it")
 ) {}
 
+const WorkAnswer = Schema.Struct({ work: WorkView })
+const Started = WorkAnswer.pipe(HttpApiSchema.status(202))
+const number = { number: Schema.String }
+
+class SnapshotsGroup extends HttpApiGroup.make("snapshots").add(
+  get("listSnapshots", "/control/snapshots", { query: { limit: optional }, success: many(SnapshotHead) }).annotate(
+    says,
+    "Newest first"
+  ),
+  post("createSnapshot", "/control/snapshots", {
+    payload: order(CreateSnapshotOrder),
+    success: Started
+  }).annotate(says, "Begins one; the work's result is its head"),
+  get("getSnapshot", "/control/snapshots/:number", {
+    params: number,
+    success: Schema.Struct({ snapshot: SnapshotHead })
+  }),
+  post("verifySnapshot", "/control/snapshots/:number/verify", {
+    params: number,
+    payload: Reason,
+    success: Started
+  }).annotate(says, "Begins to read every block back; the work's result names what is broken"),
+  get("diffSnapshots", "/control/snapshots/:number/diff/:to", {
+    params: { number: Schema.String, to: Schema.String },
+    query: { limit: optional },
+    success: SnapshotDiff
+  }).annotate(says, "Rows that were added, removed or changed"),
+  get("exportSnapshot", "/control/snapshots/:number/car", {
+    params: number,
+    success: Schema.String.pipe(HttpApiSchema.asText({ contentType: "application/vnd.ipld.car" }))
+  }).annotate(says, "The snapshot as one CAR file")
+) {}
+
+class Works extends HttpApiGroup.make("works").add(
+  get("listWorks", "/control/works", { success: many(WorkView) }).annotate(says, "Long work of this daemon"),
+  get("getWork", "/control/works/:id", { params: id, success: WorkAnswer }).annotate(says, "How far it is"),
+  post("cancelWork", "/control/works/:id/cancel", { params: id, payload: Reason, success: WorkAnswer })
+) {}
+
 class Rules extends HttpApiGroup.make("settings").add(
   get("getSettings", "/control/settings", { success: SettingsVersion }),
   post("changeSettings", "/control/settings", { payload: order(SettingsOrder), success: SettingsVersion }),
@@ -227,6 +269,8 @@ export const ControlGroups = [
   Upkeep,
   Oversight,
   WebhooksGroup,
+  SnapshotsGroup,
+  Works,
   Rules,
   Health
 ] as const

@@ -30,8 +30,10 @@ import { nodeRoutes } from "./routes/control/Nodes.ts"
 import { daemonRoutes } from "./routes/control/Daemons.ts"
 import { oversightRoutes } from "./routes/control/Oversight.ts"
 import { settingsRoutes } from "./routes/control/Settings.ts"
+import { snapshotRoutes } from "./routes/control/Snapshots.ts"
 import { upkeepRoutes } from "./routes/control/Upkeep.ts"
 import { webhookRoutes } from "./routes/control/Webhooks.ts"
+import { workRoutes } from "./routes/control/Works.ts"
 import { inferenceRoutes } from "./routes/Inference.ts"
 import { jobEvents } from "./routes/JobEvents.ts"
 import { jobRoutes } from "./routes/Jobs.ts"
@@ -79,6 +81,8 @@ const makeControlRoutes = Effect.gen(function* () {
     ...daemonRoutes,
     ...settingsRoutes,
     ...webhookRoutes,
+    ...snapshotRoutes,
+    ...workRoutes,
     ...healthRoutes,
     ...(yield* makeDocumentRoutes(ControlApi))
   }

@@ -43,6 +43,8 @@ export class Archive extends Context.Service<
     readonly list: Effect.Effect<ReadonlyArray<SegmentManifest>, BrokenSegment | Outage>
     /** Whether it answers, by one question whose cost does not grow with what it holds. */
     readonly ping: Effect.Effect<void, Outage>
+    /** Cold storage itself, for what is no segment: blocks of snapshots. Names under `segments/` are not for its users. */
+    readonly blobs: Driver
   }
 >()("resultity/layers/Archive") {}
 
@@ -176,7 +178,8 @@ export const make = (driver: Driver): Archive["Service"] => {
       const ids = segmentIds(names.filter((name) => name.endsWith(".manifest.json")))
       return yield* Effect.forEach(ids, manifestOf)
     }),
-    ping: Effect.asVoid(driver.get("segments/ping"))
+    ping: Effect.asVoid(driver.get("segments/ping")),
+    blobs: driver
   })
 }
 

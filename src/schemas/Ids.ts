@@ -30,6 +30,8 @@ export const WebhookId = prefixed("webhook").pipe(Schema.brand("WebhookId"))
 export type WebhookId = typeof WebhookId.Type
 export const NoticeId = prefixed("notice").pipe(Schema.brand("NoticeId"))
 export type NoticeId = typeof NoticeId.Type
+export const WorkId = prefixed("work").pipe(Schema.brand("WorkId"))
+export type WorkId = typeof WorkId.Type
 export const EnvelopeId = prefixed("msg").pipe(Schema.brand("EnvelopeId"))
 export type EnvelopeId = typeof EnvelopeId.Type
 export const LeaseToken = prefixed("lease").pipe(Schema.brand("LeaseToken"))
@@ -68,6 +70,7 @@ export const freshSessionId = fresh<SessionId>("session")
 export const freshIncidentId = fresh<IncidentId>("incident")
 export const freshWebhookId = fresh<WebhookId>("webhook")
 export const freshNoticeId = fresh<NoticeId>("notice")
+export const freshWorkId = fresh<WorkId>("work")
 export const freshEnvelopeId = fresh<EnvelopeId>("msg")
 
 /** The lease of an attempt follows from it, so whoever takes an attempt over can give its slot back. */

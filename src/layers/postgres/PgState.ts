@@ -10,6 +10,7 @@ import * as Namespaces from "./PgNamespaces.ts"
 import * as NodeRegistry from "./PgNodeRegistry.ts"
 import * as Notices from "./PgNotices.ts"
 import * as Settings from "./PgSettings.ts"
+import * as StateRows from "./PgStateRows.ts"
 import * as SweeperStates from "./PgSweeperStates.ts"
 import * as Webhooks from "./PgWebhooks.ts"
 
@@ -26,6 +27,7 @@ export const over = (daemons: typeof Daemons.layer) =>
     daemons,
     Audit.layer,
     Settings.layer,
+    StateRows.layer,
     SweeperStates.layer,
     Webhooks.layer,
     Notices.layer

@@ -12,6 +12,7 @@ import * as NodeRegistry from "./SqliteNodeRegistry.ts"
 import * as Notices from "./SqliteNotices.ts"
 import * as Outbox from "./SqliteOutbox.ts"
 import * as Settings from "./SqliteSettings.ts"
+import * as StateRows from "./SqliteStateRows.ts"
 import * as SweeperStates from "./SqliteSweeperStates.ts"
 import * as Webhooks from "./SqliteWebhooks.ts"
 
@@ -27,6 +28,7 @@ export const layer = Layer.mergeAll(
   Daemons.layer,
   Audit.layer,
   Settings.layer,
+  StateRows.layer,
   SweeperStates.layer,
   Webhooks.layer,
   Notices.layer

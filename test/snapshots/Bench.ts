@@ -1,0 +1,61 @@
+/** What the tests of snapshots share: rows in memory, cold storage that can be broken, a key, and snapshots of those. */
+import { Effect, Layer, Stream } from "effect"
+import type { Driver } from "../../src/layers/Archive.ts"
+import * as MemorySigner from "../../src/layers/memory/MemorySigner.ts"
+import * as MemoryStateRows from "../../src/layers/memory/MemoryStateRows.ts"
+import { Signer } from "../../src/layers/Signer.ts"
+import type { StateRows } from "../../src/layers/StateRows.ts"
+import { create, type Making } from "../../src/snapshots/Creating.ts"
+import { fillingsOf, type StateSample } from "../support/stateFactories.ts"
+
+export const AT = 1_790_000_000_000
+export const quiet = () => Effect.void
+
+export interface Cold extends Driver {
+  readonly held: Map<string, Uint8Array>
+  /** Names of blobs in the order in which they were put. */
+  readonly puts: Array<string>
+}
+
+export const coldStorage = (): Cold => {
+  const held = new Map<string, Uint8Array>()
+  const puts: Array<string> = []
+  return {
+    held,
+    puts,
+    put: (name, bytes) =>
+      Effect.sync(() => {
+        puts.push(name)
+        held.set(name, Uint8Array.from(bytes))
+      }),
+    get: (name) => Effect.sync(() => held.get(name) ?? null),
+    names: (prefix) => Effect.sync(() => [...held.keys()].filter((name) => name.startsWith(prefix)).toSorted())
+  }
+}
+
+export const flip = (bytes: Uint8Array, at: number): void => {
+  bytes[at] = (bytes[at] ?? 0) ^ 1
+}
+
+export const signer = Effect.runSync(
+  Effect.scoped(Effect.map(Layer.build(MemorySigner.layer), (context) => context))
+).pipe((context) => Effect.runSync(Effect.provide(Signer, context)))
+
+export const memoryRows = (sample: StateSample) => {
+  const state = MemoryStateRows.makeState()
+  for (const [name, rows] of sample) state.tables.set(name, rows)
+  return { state, rows: MemoryStateRows.over(state) }
+}
+
+export const making = (rows: StateRows["Service"], blobs: Driver): Making => ({
+  rows,
+  blobs,
+  signer,
+  environment: "testnet"
+})
+
+export const snapshotOf = (rows: StateRows["Service"], blobs: Driver, at = AT) =>
+  create(making(rows, blobs), { at, full: false }, quiet)
+
+export const fill = (store: StateRows["Service"], sample: StateSample) =>
+  store.fill(Stream.fromIterable(fillingsOf(sample)))
