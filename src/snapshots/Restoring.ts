@@ -3,13 +3,14 @@
  * block leaves the store empty. A fork is the same under another environment, without what belongs to the clients of the original.
  */
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import type { CID } from "multiformats/cid"
 import type { Outage } from "../layers/Outage.ts"
 import type { Filling, StateRows } from "../layers/StateRows.ts"
 import { canonicalJson } from "../schemas/CanonicalJson.ts"
 import type { Environment } from "../schemas/Job.ts"
-import type { Refusal } from "../schemas/Refusal.ts"
+import { refuse, type Refusal } from "../schemas/Refusal.ts"
 import { type ColumnType, STATE, type StateRow, type StateTable, type StateValue } from "../schemas/StateTable.ts"
 import type { WorkProgress } from "../schemas/Work.ts"
 import { type BlockSource, BrokenSnapshot } from "./Blocks.ts"
@@ -60,11 +61,17 @@ export const restore = Effect.fnUntraced(function* (
     }
     if (fork === null || isKept(table, fork)) tables.push([table, stored])
   }
+  const names = new Names()
   const total = tables.reduce((sum, [, { rows }]) => sum + rows, 0)
   let done = 0
   const fillings = Stream.fromIterable(tables).pipe(
     Stream.rechunk(1),
-    Stream.flatMap(([table, stored]) => Stream.map(rowsOf(source, stored), (rows) => fillingOf(table, rows, fork))),
+    Stream.flatMap(([table, stored]) =>
+      Stream.mapEffect(rowsOf(source, stored), (rows) => {
+        const filling = fillingOf(table, rows, fork)
+        return fork === null ? Effect.succeed(filling) : Effect.fromResult(names.apart(filling))
+      })
+    ),
     Stream.tap(({ rows }) => {
       done += rows.length
       return report({ done, total, unit: "rows", bytes: 0 })
@@ -90,6 +97,30 @@ const fillingOf = (table: StateTable, rows: ReadonlyArray<StateRow>, fork: Fork 
       ? rows
       : rows.map((row) => row.map((value, at) => renamed(table.columns[at]?.type ?? "text", value, fork.environment)))
 })
+
+/**
+ * What had its name in one of two environments may meet another of that name in a fork. Of models one is as good as the other; namespaces are not.
+ */
+class Names {
+  readonly #seen = new Set<string>()
+
+  apart({ table, rows }: Filling): Result.Result<Filling, Refusal> {
+    const name = table.columns.findIndex((column) => column.name === "name")
+    if (table.name !== "namespace" && table.name !== "model") return Result.succeed({ table, rows })
+    const fresh = rows.filter((row) => {
+      const known = `${table.name} ${String(row[name])}`
+      return this.#seen.size < this.#seen.add(known).size
+    })
+    if (table.name === "model" || fresh.length === rows.length) return Result.succeed({ table, rows: fresh })
+    const twice = rows.find((row) => !fresh.includes(row))
+    return Result.fail(
+      refuse(
+        "conflict",
+        `Two namespaces of different environments are named ${String(twice?.[name])}: in a fork they would be one.`
+      )
+    )
+  }
+}
 
 /** The environment stands in columns of its own, in lanes, and in the facts of jobs. */
 const renamed = (type: ColumnType, value: StateValue, environment: Environment): StateValue => {

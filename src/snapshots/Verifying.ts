@@ -11,7 +11,7 @@ import type { WorkProgress } from "../schemas/Work.ts"
 import { type BlockSource, type BrokenSnapshot, load } from "./Blocks.ts"
 import { isSealed, signerOf } from "./Seals.ts"
 import { decodeReferences, decodeSealed, decodeSnapshot, decodeState, type Table } from "./Shapes.ts"
-import { openTable, type Place, topOf, visit } from "./Walking.ts"
+import { openTableBlock, type Place, topOf, visit } from "./Walking.ts"
 
 /** Faults that are told of one snapshot; more would say nothing new. */
 export const FAULTS_MAX = 1000
@@ -94,10 +94,10 @@ class Check {
 
   #table(name: string, cid: CID): Effect.Effect<void, Outage> {
     return Effect.gen({ self: this }, function* () {
-      const table = yield* this.#caught(openTable(this.#source, name, cid))
-      if (table === null) return
-      this.#count(cid, 0)
-      yield* Stream.runDrain(this.#tree(table, topOf(table)))
+      const found = yield* this.#caught(openTableBlock(this.#source, name, cid))
+      if (found === null) return
+      this.#count(cid, found.bytes.byteLength)
+      yield* Stream.runDrain(this.#tree(found.value, topOf(found.value)))
     })
   }
 

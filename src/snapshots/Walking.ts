@@ -44,10 +44,16 @@ export const tableCids = ({ state, references }: Opened): ReadonlyArray<readonly
 ]
 
 export const openTable = (source: BlockSource, name: string, cid: CID): Effect.Effect<Table, BrokenSnapshot | Outage> =>
-  Effect.flatMap(load(source, cid, name, decodeTable), ({ value }) =>
-    value.table === name
-      ? Effect.succeed(value)
-      : Effect.fail(new BrokenSnapshot({ block: cid.toString(), table: name, why: `is of the table ${value.table}` }))
+  Effect.map(openTableBlock(source, name, cid), ({ value }) => value)
+
+/** The same with its bytes. */
+export const openTableBlock = (source: BlockSource, name: string, cid: CID) =>
+  Effect.flatMap(load(source, cid, name, decodeTable), (found) =>
+    found.value.table === name
+      ? Effect.succeed(found)
+      : Effect.fail(
+          new BrokenSnapshot({ block: cid.toString(), table: name, why: `is of the table ${found.value.table}` })
+        )
   )
 
 export const keyIn = ({ key }: Table, row: StateRow): StateRow => key.map((at) => row[at] ?? null)

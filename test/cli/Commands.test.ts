@@ -4,6 +4,7 @@ import { Effect } from "effect"
 import { COMMANDS } from "../../src/cli/Commands.ts"
 import { callAt, fake } from "./FakeControl.ts"
 import * as Sample from "./samples.ts"
+import { snapshotCases } from "./snapshotCases.ts"
 import { webhookCases } from "./webhookCases.ts"
 
 const { NODE, NS, KEY, JOB, SEGMENT, AT } = Sample
@@ -21,6 +22,7 @@ interface Case {
 
 const CASES: ReadonlyArray<Case> = [
   ...webhookCases,
+  ...snapshotCases,
   {
     argv: ["jobs", "list", "--status", "completed", "--node", NODE.toUpperCase().replace("0X", "0x"), "--limit", "5"],
     asks: `GET /control/jobs?status=completed&node=${NODE}&limit=5`,
@@ -246,7 +248,14 @@ describe("a command", () => {
   }
 
   it("is covered here, whichever it is", () => {
-    const elsewhere = new Set(["jobs tail", "archive cat", "archive restore"])
+    const elsewhere = new Set([
+      "jobs tail",
+      "archive cat",
+      "archive restore",
+      "snapshot export",
+      "snapshot restore",
+      "snapshot fork"
+    ])
     const covered = CASES.map(({ argv }) => argv)
     for (const { path } of COMMANDS) {
       const name = path.join(" ")
@@ -279,7 +288,9 @@ describe("a command", () => {
         ["sweepers"],
         ["archive", "list"],
         ["lanes"],
-        ["webhooks", "list"]
+        ["webhooks", "list"],
+        ["snapshot", "list"],
+        ["works", "list"]
       ]
       for (const argv of lists) {
         control.answer(nothing)

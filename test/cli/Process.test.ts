@@ -53,7 +53,9 @@ describe("help", () => {
         // Those that ask no daemon look into a folder that is not here.
         assert.match(
           err,
-          words.includes("--from") && words[1] === "archive" ? /^not_found: / : /^unreachable: /,
+          words.includes("--from") && (words[1] === "archive" || words[1] === "snapshot")
+            ? /^not_found: /
+            : /^unreachable: /,
           example
         )
       }

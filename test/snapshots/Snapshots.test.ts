@@ -321,6 +321,32 @@ describe("B32: a restore", () => {
   )
 
   it.effect(
+    "as a fork is refused when two namespaces of two environments have one name; models of one name are one",
+    () =>
+      Effect.gen(function* () {
+        const sample = new Map(aState({ ...SMALL, mainnet: 1 }))
+        const cold = coldStorage()
+        const fork = { environment: "mainnet", keepKeys: false } as const
+        const { state, rows } = memoryRows(sample)
+        state.tables.set("model", [...(sample.get("model") ?? []), ["mainnet", '"a"', '["chat"]', 5]])
+        const head = yield* snapshotOf(rows, cold)
+        const other = memoryRows(new Map())
+        yield* restore(inColdStorage(cold), Heads.cidIn(head.sealed), other.rows, fork, quiet)
+        assert.strictEqual(other.state.tables.get("model")?.length, sample.get("model")?.length)
+        const [first = [], ...rest] = sample.get("namespace") ?? []
+        const alike = rest.map((row) => row.with(1, first[1] ?? null).with(2, "mainnet"))
+        state.tables.set("namespace", [first, ...alike])
+        const clash = yield* snapshotOf(rows, cold)
+        const into = memoryRows(new Map())
+        const refusal = yield* Effect.flip(
+          restore(inColdStorage(cold), Heads.cidIn(clash.sealed), into.rows, fork, quiet)
+        )
+        assert.deepInclude({ ...refusal }, { _tag: "Refusal", code: "conflict" } as object)
+        assert.strictEqual(into.state.tables.size, 0)
+      })
+  )
+
+  it.effect(
     "C40: as a fork has another environment everywhere, no keys unless they are kept, and everything else",
     () =>
       Effect.gen(function* () {

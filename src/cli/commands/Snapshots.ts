@@ -161,7 +161,8 @@ export const snapshotCommands: ReadonlyArray<Command> = [
     args: [MAYBE],
     flags: [{ ...FROM, needed: "the snapshot to restore" }, ...STORE_FLAGS, ...S3_FLAGS],
     summary: "a snapshot into an empty store, before a daemon starts on it",
-    notes: `All of it or nothing; a store that holds rows is refused. Webhooks hold secrets and are not in it. ${OFFLINE}`,
+    notes: `All of it or nothing; a store that holds rows is refused. Webhooks hold secrets and are not in it.
+${OFFLINE}`,
     examples: [
       "resultity snapshot restore --from /backup/archive --data ./data",
       "resultity snapshot restore 3 --from state.car --postgres-url postgres://…"
@@ -174,7 +175,8 @@ export const snapshotCommands: ReadonlyArray<Command> = [
     args: [MAYBE],
     flags: [{ ...FROM, needed: "the snapshot to fork" }, ...FORK_FLAGS, ...STORE_FLAGS, ...S3_FLAGS],
     summary: "the same under another environment, without the keys of the original",
-    notes: `A fork is a network of its own: nothing of it goes back. ${OFFLINE}`,
+    notes: `A fork is a network of its own: nothing of it goes back.
+${OFFLINE}`,
     examples: ["resultity snapshot fork --from /backup/archive --environment testnet --data ./fork"],
     run: offlineOnly,
     offline: fork

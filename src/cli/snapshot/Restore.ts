@@ -78,8 +78,6 @@ const into = (input: Input, wish: Fork | null) =>
       if (input.json) return yield* document({ ...restored, store: store.name })
       const { number, rows, environment } = restored
       const keys = wish === null || wish.keepKeys ? "" : " API keys were left behind: make new ones."
-      return yield* write(
-        `Snapshot ${number} is in ${store.name}: ${counted(rows, "row")}, ${environment}.${keys} Webhooks are none.\n`
-      )
+      return yield* write(`Snapshot ${number} is in ${store.name}: ${counted(rows, "row")}, ${environment}.${keys}\n`)
     })
   )
