@@ -17,6 +17,8 @@ const rooms = {
     "^src/actors/node/NodeMessages\\.ts$"
   ],
   "^src/actors/(dispatch|node|sweep)/": ["^src/(schemas|policies|kernel)/", doors, "^src/actors/($1/|[^/]+\\.ts$)"],
+  "^src/actors/sweep/SnapshotSweeper\\.ts$": ["^src/snapshots/Snapshots\\.ts$"],
+  "^src/actors/sweep/SweepSupervisor\\.ts$": ["^src/snapshots/Snapshots\\.ts$"],
   "^src/http/": [
     "^src/schemas/",
     doors,

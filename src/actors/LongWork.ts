@@ -9,8 +9,10 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as Metric from "effect/Metric"
 import type * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
+import * as Metrics from "../layers/Metrics.ts"
 import { Outage } from "../layers/Outage.ts"
 import { freshWorkId, type WorkId } from "../schemas/Ids.ts"
 import { refuse, type Refusal } from "../schemas/Refusal.ts"
@@ -52,6 +54,8 @@ export class LongWork extends Context.Service<
     readonly list: Effect.Effect<ReadonlyArray<WorkView>>
     /** These refuse with `not_found`. */
     readonly look: (id: string) => Effect.Effect<WorkView, Refusal>
+    /** Answers when it is over, whether well or not. */
+    readonly wait: (id: string) => Effect.Effect<WorkView, Refusal>
     /** Afterwards it is over. Of what is over already nothing changes. */
     readonly cancel: (id: string) => Effect.Effect<WorkView, Refusal>
   }
@@ -94,6 +98,11 @@ const make = (scope: Scope.Scope): LongWork["Service"] => {
     }),
     list: Effect.suspend(() => Effect.forEach([...works.values()].toReversed(), viewOf)),
     look: (id) => Effect.flatMap(found(id), viewOf),
+    wait: Effect.fnUntraced(function* (id: string) {
+      const work = yield* found(id)
+      if (work.fiber !== null) yield* Fiber.await(work.fiber)
+      return yield* viewOf(work)
+    }),
     cancel: Effect.fn("LongWork.cancel")(function* (id: string) {
       const work = yield* found(id)
       if (work.fiber !== null) yield* Fiber.interrupt(work.fiber)
@@ -121,16 +130,18 @@ const end = (work: Work, exit: Exit.Exit<Schema.Json, { readonly message: string
   Effect.gen(function* () {
     work.endedAt = yield* Clock.currentTimeMillis
     work.fiber = null
-    if (Exit.isSuccess(exit)) {
-      work.state = "done"
-      work.result = exit.value
-      return
-    }
-    work.state = Cause.hasInterruptsOnly(exit.cause) ? "cancelled" : "failed"
-    if (work.state === "cancelled") return
+    work.state = stateOf(exit)
+    yield* Metric.update(Metric.withAttributes(Metrics.works, { kind: work.kind, state: work.state }), 1)
+    if (Exit.isSuccess(exit)) work.result = exit.value
+    if (Exit.isSuccess(exit) || work.state === "cancelled") return
     work.error = sentenceOf(exit.cause)
     yield* Effect.logWarning("long work failed", { kind: work.kind, id: work.id, cause: String(exit.cause) })
   })
+
+const stateOf = (exit: Exit.Exit<unknown, unknown>): WorkState => {
+  if (Exit.isSuccess(exit)) return "done"
+  return Cause.hasInterruptsOnly(exit.cause) ? "cancelled" : "failed"
+}
 
 /** A defect's message may quote what nobody should read. */
 const sentenceOf = (cause: Cause.Cause<{ readonly message: string }>): string => {

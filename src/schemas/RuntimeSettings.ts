@@ -2,6 +2,7 @@
  * The rules that an operator may change while daemons run: prices, limits, patience. Each change is a new
  * version with who and why; its digest is what nodes report as the configuration they work under.
  */
+import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { CreditsFromString } from "./Credits.ts"
 
@@ -49,7 +50,11 @@ export const RuntimeSettings = Schema.Struct({
   /** Jobs that may wait for the broker before admission answers 503. */
   outboxMax: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 10_000_000 })),
   /** Jobs that may wait in one lane before admission answers 503. */
-  laneMax: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 10_000_000 }))
+  laneMax: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 10_000_000 })),
+  /** Age of the last snapshot at which the next one is made; 0: none by itself. Versions of earlier programs have none. */
+  snapshotEveryMs: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 31_622_400_000 })).pipe(
+    Schema.withDecodingDefaultKey(Effect.succeed(0))
+  )
 })
 export type RuntimeSettings = typeof RuntimeSettings.Type
 
@@ -77,7 +82,8 @@ export const initialSettings: typeof RuntimeSettings.Encoded = {
   cooldownMaxMs: 3_600_000,
   idempotencyMs: 86_400_000,
   outboxMax: 100_000,
-  laneMax: 100_000
+  laneMax: 100_000,
+  snapshotEveryMs: 0
 }
 
 /** One published version of the settings. */

@@ -2,16 +2,22 @@
  * A snapshot as it is made: every table of one instant into a tree, block by block; then what stands above the tables, the seal, and last the head.
  * Blocks that the snapshot before has too are not written again. What breaks off leaves blocks that nothing names, and no snapshot.
  */
+import { createHash } from "node:crypto"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import type { CID } from "multiformats/cid"
 import { blobName, manifestName, readManifest, segmentIds, type Driver } from "../layers/Archive.ts"
+import type { JobRecords } from "../layers/JobRecords.ts"
 import type { Outage } from "../layers/Outage.ts"
 import type { Signer } from "../layers/Signer.ts"
 import type { StateRows, View } from "../layers/StateRows.ts"
 import type { SegmentId } from "../schemas/Archive.ts"
+import { canonicalJson } from "../schemas/CanonicalJson.ts"
+import type { JobId } from "../schemas/Ids.ts"
 import type { Environment } from "../schemas/Job.ts"
+import { JobRecord } from "../schemas/JobRecord.ts"
 import { refuse, type Refusal } from "../schemas/Refusal.ts"
 import { SNAPSHOT_FORMAT, SNAPSHOT_NUMBER_MAX, type SnapshotHead } from "../schemas/Snapshot.ts"
 import { STATE, type StateRow, type StateTable, stateTable } from "../schemas/StateTable.ts"
@@ -28,12 +34,15 @@ export interface Making {
   readonly blobs: Driver
   readonly signer: Signer["Service"]
   readonly environment: Environment
+  readonly records: JobRecords["Service"]
 }
 
 export interface Wish {
   readonly at: number
   /** Writes every block, also those that should be there already. */
   readonly full: boolean
+  /** Also the hash of each ended job's record: one read of the record store a job. */
+  readonly records?: boolean
 }
 
 export type Report = (progress: WorkProgress) => Effect.Effect<void>
@@ -53,7 +62,12 @@ export const SEGMENTS: StateTable = stateTable(
 export const create = (making: Making, wish: Wish, report: Report): Effect.Effect<SnapshotHead, Refusal | Outage> =>
   making.rows.view((view) => inView(making, wish, view, report))
 
-const inView = Effect.fnUntraced(function* (making: Making, { at, full }: Wish, view: View, report: Report) {
+const inView = Effect.fnUntraced(function* (
+  making: Making,
+  { at, full, records = false }: Wish,
+  view: View,
+  report: Report
+) {
   const { blobs, signer, environment } = making
   const last = (yield* Heads.numbers(blobs)).at(-1) ?? 0
   if (last >= SNAPSHOT_NUMBER_MAX) return yield* refuse("conflict", "There are no more numbers for snapshots.")
@@ -78,7 +92,8 @@ const inView = Effect.fnUntraced(function* (making: Making, { at, full }: Wish, 
   const state = yield* sink.block({ tables, configuration } satisfies State)
   yield* sink.begin(yield* sharedOf(source, known.get(SEGMENTS.name)))
   const segments = yield* sink.table(SEGMENTS, segmentRows(blobs))
-  const references = yield* sink.block({ segments } satisfies References)
+  const linked = yield* records ? recordsOf(making, view, sink, yield* sharedOf(source, known.get(RECORDS.name))) : NONE
+  const references = yield* sink.block({ segments, ...linked } satisfies References)
 
   const previous = before === null ? null : Heads.cidIn(before.root)
   const about = { format: SNAPSHOT_FORMAT, number: last + 1, previous, environment, at, scrubbed: true } as const
@@ -104,6 +119,43 @@ const inView = Effect.fnUntraced(function* (making: Making, { at, full }: Wish, 
   yield* Heads.write(blobs, head)
   return head
 })
+
+const NONE = Effect.succeed<{ readonly records?: CID }>({})
+
+/** Of a record its job's id and its SHA-256, over the canonical JSON of the whole: enough to know it again, and nothing of what it says. */
+export const RECORDS: StateTable = stateTable("record", "!job_id sha256")
+
+const OPERATOR = { _tag: "Operator", by: "snapshot" } as const
+const RECORDS_AT_ONCE = 8
+const encodeRecord = Schema.encodeSync(Schema.toCodecJson(JobRecord))
+
+const digestOf = (record: JobRecord): string =>
+  createHash("sha256")
+    .update(canonicalJson(encodeRecord(record)))
+    .digest("hex")
+
+/** Of jobs that had ended at that instant. Of those that retention pruned there is none: they are in a segment. */
+const recordsOf = ({ records }: Making, view: View, sink: Sink, shared: ReadonlySet<string>) =>
+  Effect.gen(function* () {
+    yield* sink.begin(shared)
+    const job = STATE.find(({ name }) => name === "job")
+    if (job === undefined) return {}
+    const ended = job.columns.findIndex(({ name }) => name === "finished_at")
+    const rows = view.rows(job).pipe(
+      Stream.mapEffect((batch) =>
+        Effect.forEach(
+          batch.filter((row) => row[ended] !== null).map(([id]) => id as JobId),
+          (id) =>
+            Effect.map(records.get(OPERATOR, id), (found): StateRow | null =>
+              found === null ? null : [id, digestOf(found)]
+            ),
+          { concurrency: RECORDS_AT_ONCE }
+        )
+      ),
+      Stream.map((found) => found.filter((row) => row !== null))
+    )
+    return { records: yield* sink.table(RECORDS, rows) }
+  })
 
 const unreadable = (error: BrokenSnapshot | Outage): Refusal | Outage =>
   error._tag === "Outage"

@@ -37,7 +37,11 @@ export const State = Schema.Struct({
 })
 export type State = typeof State.Type
 
-export const References = Schema.Struct({ segments: Link })
+export const References = Schema.Struct({
+  segments: Link,
+  /** Only where they were asked for. */
+  records: Schema.optionalKey(Link)
+})
 export type References = typeof References.Type
 
 export const Table = Schema.Struct({

@@ -8,6 +8,7 @@ import * as Layer from "effect/Layer"
 import type * as Stream from "effect/Stream"
 import { Archive, type Driver } from "../layers/Archive.ts"
 import { DaemonConfig } from "../layers/DaemonConfig.ts"
+import { JobRecords } from "../layers/JobRecords.ts"
 import type { Outage } from "../layers/Outage.ts"
 import { Signer } from "../layers/Signer.ts"
 import { StateRows } from "../layers/StateRows.ts"
@@ -42,7 +43,7 @@ export class Snapshots extends Context.Service<
     Effect.gen(function* () {
       const { blobs } = yield* Archive
       const { environment } = yield* DaemonConfig
-      return make({ rows: yield* StateRows, blobs, signer: yield* Signer, environment })
+      return make({ rows: yield* StateRows, blobs, signer: yield* Signer, environment, records: yield* JobRecords })
     })
   )
 }

@@ -86,9 +86,11 @@ class Check {
   #below(state: CID, references: CID): Effect.Effect<void, Outage> {
     return Effect.gen({ self: this }, function* () {
       const tables = yield* this.#whole(state, "state", decodeState)
-      const segments = yield* this.#whole(references, "references", decodeReferences)
+      const linked = yield* this.#whole(references, "references", decodeReferences)
       for (const [name, cid] of Object.entries(tables?.tables ?? {})) yield* this.#table(name, cid)
-      if (segments !== null) yield* this.#table("segment", segments.segments)
+      if (linked === null) return
+      yield* this.#table("segment", linked.segments)
+      if (linked.records !== undefined) yield* this.#table("record", linked.records)
     })
   }
 

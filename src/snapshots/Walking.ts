@@ -40,8 +40,17 @@ export const openSnapshot = (source: BlockSource, cid: CID): Effect.Effect<Opene
 /** The tables of a snapshot with the references last, each by its name. */
 export const tableCids = ({ state, references }: Opened): ReadonlyArray<readonly [name: string, cid: CID]> => [
   ...Object.entries(state.tables),
-  ["segment", references.segments]
+  ...Object.entries(namesOfReferences).flatMap(([part, name]) => {
+    const cid = references[part as keyof References]
+    return cid === undefined ? [] : [[name, cid] as const]
+  })
 ]
+
+/** Tables of references, by the field that links to them. */
+export const namesOfReferences = { segments: "segment", records: "record" } as const satisfies Record<
+  keyof References,
+  string
+>
 
 export const openTable = (source: BlockSource, name: string, cid: CID): Effect.Effect<Table, BrokenSnapshot | Outage> =>
   Effect.map(openTableBlock(source, name, cid), ({ value }) => value)

@@ -1,6 +1,7 @@
 /** What the tests of snapshots share: rows in memory, cold storage that can be broken, a key, and snapshots of those. */
 import { Effect, Layer, Stream } from "effect"
 import type { Driver } from "../../src/layers/Archive.ts"
+import { JobRecords } from "../../src/layers/JobRecords.ts"
 import * as MemorySigner from "../../src/layers/memory/MemorySigner.ts"
 import * as MemoryStateRows from "../../src/layers/memory/MemoryStateRows.ts"
 import { Signer } from "../../src/layers/Signer.ts"
@@ -51,7 +52,8 @@ export const making = (rows: StateRows["Service"], blobs: Driver): Making => ({
   rows,
   blobs,
   signer,
-  environment: "testnet"
+  environment: "testnet",
+  records: JobRecords.of({ get: () => Effect.succeed(null) } as never)
 })
 
 export const snapshotOf = (rows: StateRows["Service"], blobs: Driver, at = AT) =>

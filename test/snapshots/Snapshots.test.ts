@@ -7,6 +7,8 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll } from "vitest"
+import { JobRecords } from "../../src/layers/JobRecords.ts"
+import type { JobId } from "../../src/schemas/Ids.ts"
 import { STATE, type StateRow } from "../../src/schemas/StateTable.ts"
 import { cidOf, inColdStorage } from "../../src/snapshots/Blocks.ts"
 import { carOf, openCar, verifyCar } from "../../src/snapshots/Car.ts"
@@ -14,6 +16,7 @@ import { create } from "../../src/snapshots/Creating.ts"
 import * as Heads from "../../src/snapshots/Heads.ts"
 import { restore } from "../../src/snapshots/Restoring.ts"
 import { diffIn, listOf, verifyIn } from "../../src/snapshots/Snapshots.ts"
+import { aFinishedRecord } from "../support/recordFactories.ts"
 import { aState, jobRow, rowsOf, stateTableNamed } from "../support/stateFactories.ts"
 import { AT, coldStorage, flip, making, memoryRows, quiet, snapshotOf } from "./Bench.ts"
 
@@ -212,6 +215,34 @@ it.effect("a CAR file of a snapshot is read by the reader of IPFS, block by bloc
     assert.strictEqual(String(snapshot), head.root)
   })
 )
+
+describe("records", () => {
+  it.effect("are referred to by id and hash when it is asked, and never by what they say", () =>
+    Effect.gen(function* () {
+      const [cold, { rows }] = [coldStorage(), memoryRows(aState({ namespaces: 2, jobs: 40 }))]
+      const base = aFinishedRecord(5)
+      let tag = "first"
+      const records = JobRecords.of({
+        get: (_: unknown, jobId: JobId) => Effect.succeed({ ...base, jobId, clientTag: tag })
+      } as never)
+      const make = create({ ...making(rows, cold), records }, { at: AT, full: false, records: true }, quiet)
+      yield* make
+      yield* make
+      tag = "another"
+      yield* make
+      yield* snapshotOf(rows, cold)
+      const recordsIn = (one: number, other: number) =>
+        Effect.map(diffIn(cold, one, other, 1), ({ tables }) => tables.find(({ table }) => table === "record"))
+      // Those of completed and failed jobs: every second one of two states in four.
+      assert.deepInclude(yield* recordsIn(4, 3), { added: 20 })
+      assert.deepInclude(yield* recordsIn(1, 2), { added: 0, removed: 0, changed: 0 })
+      assert.deepInclude(yield* recordsIn(2, 3), { changed: 20 })
+      for (const number of [1, 2, 3, 4]) assert.deepStrictEqual((yield* verifyIn(cold, number, null, quiet)).faults, [])
+      const all = Buffer.concat([...cold.held.values()]).toString("latin1")
+      assert.notInclude(all, JSON.stringify(base.input.request).slice(1, 60))
+    })
+  )
+})
 
 describe("a diff", () => {
   it.effect("names added, removed and changed rows, and reads only blocks that differ", () =>

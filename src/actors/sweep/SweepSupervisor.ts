@@ -17,6 +17,7 @@ import { Notices } from "../../layers/Notices.ts"
 import { Outbox } from "../../layers/Outbox.ts"
 import { Outage } from "../../layers/Outage.ts"
 import { RecordRetention } from "../../layers/RecordRetention.ts"
+import { Settings } from "../../layers/Settings.ts"
 import { SweeperStates, type SweeperState } from "../../layers/SweeperStates.ts"
 import { Traces } from "../../layers/Traces.ts"
 import { Transport } from "../../layers/Transport.ts"
@@ -25,7 +26,9 @@ import { WebhookSender } from "../../layers/WebhookSender.ts"
 import { sweeperAddress } from "../../schemas/Address.ts"
 import type { DaemonId } from "../../schemas/Ids.ts"
 import { refuse, type Refusal } from "../../schemas/Refusal.ts"
+import { Snapshots } from "../../snapshots/Snapshots.ts"
 import { Heart } from "../Heart.ts"
+import { LongWork } from "../LongWork.ts"
 import { Mail } from "../Mail.ts"
 import { isOutage, Root } from "../Root.ts"
 import * as ExpirySweeper from "./ExpirySweeper.ts"
@@ -34,6 +37,7 @@ import * as OutboxRelaySweeper from "./OutboxRelaySweeper.ts"
 import * as OwnerReaper from "./OwnerReaper.ts"
 import * as RecordRepairSweeper from "./RecordRepairSweeper.ts"
 import * as RetentionSweeper from "./RetentionSweeper.ts"
+import * as SnapshotSweeper from "./SnapshotSweeper.ts"
 import { spec, type Options, type SweepHouse, type SweeperMessage } from "./Sweeper.ts"
 import type { SweepReport } from "./SweepReport.ts"
 import * as WebhookSweeper from "./WebhookSweeper.ts"
@@ -94,11 +98,14 @@ const makeSweepers: Effect.Effect<
   | JobRecords
   | JobStore
   | JobSurvey
+  | LongWork
   | Namespaces
   | Notices
   | Outbox
   | RecordRetention
   | Scope.Scope
+  | Settings
+  | Snapshots
   | Traces
   | Transport
   | Webhooks
@@ -123,7 +130,8 @@ const makeSweepers: Effect.Effect<
     OwnerReaper.make({ daemonId, isSteady, daemons: yield* Daemons, survey, outbox, transport }),
     RetentionSweeper.make(retention),
     RecordRepairSweeper.make({ records, store, traces: yield* Traces }),
-    WebhookSweeper.make(yield* webhookHouse)
+    WebhookSweeper.make(yield* webhookHouse),
+    SnapshotSweeper.make({ settings: yield* Settings, snapshots: yield* Snapshots, works: yield* LongWork })
   ]
 })
 

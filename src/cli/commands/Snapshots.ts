@@ -56,13 +56,19 @@ const readCheck = reading(Check)
 const create: Command = {
   path: ["snapshot", "create"],
   args: [],
-  flags: [{ name: "full", help: "write every block again, also those that earlier snapshots have" }, NO_WAIT, REASON],
+  flags: [
+    { name: "full", help: "write every block again, also those that earlier snapshots have" },
+    { name: "records", help: "also the SHA-256 of each ended job's record, read from the record store" },
+    NO_WAIT,
+    REASON
+  ],
   summary: "the whole deciding state at this instant, numbered, chained and signed, into cold storage",
   notes: "Jobs go on meanwhile. Prompts, answers and secrets are not in it; API keys only as their digests.",
   examples: ["resultity snapshot create --reason 'before the upgrade'"],
   run: (input) =>
     Effect.gen(function* () {
-      const order = { reason: reasonOf(input), ...(input.flags.has("full") ? { full: true } : {}) }
+      const wishes = ["full", "records"].filter((name) => input.flags.has(name)).map((name) => [name, true] as const)
+      const order = { reason: reasonOf(input), ...Object.fromEntries(wishes) }
       const made = yield* follow(input, yield* (yield* Control).post(at("snapshots"), order))
       if (made !== null) yield* showHead(input, made)
     })

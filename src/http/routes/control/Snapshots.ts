@@ -19,7 +19,9 @@ import { open } from "../../Route.ts"
 
 export const CreateSnapshotOrder = Schema.Struct({
   /** Writes every block again, also those that earlier snapshots have. */
-  full: Schema.optionalKey(Schema.Boolean)
+  full: Schema.optionalKey(Schema.Boolean),
+  /** Also the hash of each ended job's record. */
+  records: Schema.optionalKey(Schema.Boolean)
 })
 const readCreate = readOrder(CreateSnapshotOrder)
 
@@ -50,15 +52,15 @@ const listSnapshots = open(
 const createSnapshot = open(
   Effect.fnUntraced(function* (call: Call) {
     const order = yield* readCreate(call)
-    const { full = false } = order.body
+    const { full = false, records = false } = order.body
     const snapshots = yield* Snapshots
     const work = yield* (yield* LongWork).start({
       kind: "snapshot.create",
       by: order.by,
       unit: "rows",
-      run: (report) => Effect.map(snapshots.create({ at: order.at, full }, report), (head) => ({ ...head }))
+      run: (report) => Effect.map(snapshots.create({ at: order.at, full, records }, report), (head) => ({ ...head }))
     })
-    yield* audit(order, "snapshot.create", `work/${work.id}`, { full })
+    yield* audit(order, "snapshot.create", `work/${work.id}`, { full, records })
     return plain({ work }, 202)
   })
 )
