@@ -20,7 +20,6 @@ import { JobSupervisor } from "../../src/actors/job/JobSupervisor.ts"
 import { ModelGate } from "../../src/actors/job/ModelGate.ts"
 import { OverloadGate } from "../../src/actors/job/OverloadGate.ts"
 import { Publisher } from "../../src/actors/job/Publisher.ts"
-import { LongWork } from "../../src/actors/LongWork.ts"
 import { Mail } from "../../src/actors/Mail.ts"
 import { NodeSupervisor } from "../../src/actors/node/NodeSupervisor.ts"
 import { Root } from "../../src/actors/Root.ts"
@@ -44,10 +43,8 @@ import * as MemoryLiveNodes from "../../src/layers/memory/MemoryLiveNodes.ts"
 import * as MemoryRecords from "../../src/layers/memory/MemoryRecords.ts"
 import * as MemoryRecordsLayers from "../../src/layers/memory/MemoryRecordsLayers.ts"
 import * as MemoryRelay from "../../src/layers/memory/MemoryRelay.ts"
-import * as MemorySigner from "../../src/layers/memory/MemorySigner.ts"
 import * as MemoryState from "../../src/layers/memory/MemoryState.ts"
 import * as MemoryStateLayers from "../../src/layers/memory/MemoryStateLayers.ts"
-import * as MemoryStateRows from "../../src/layers/memory/MemoryStateRows.ts"
 import * as MemoryTransport from "../../src/layers/memory/MemoryTransport.ts"
 import * as MemoryWebhookSender from "../../src/layers/memory/MemoryWebhookSender.ts"
 import { Namespaces } from "../../src/layers/Namespaces.ts"
@@ -66,11 +63,11 @@ import type { JobRow } from "../../src/schemas/JobState.ts"
 import type { NodePresence } from "../../src/schemas/NodeProfile.ts"
 import type { Caller, Namespace } from "../../src/schemas/Namespace.ts"
 import type { RuntimeSettings } from "../../src/schemas/RuntimeSettings.ts"
-import { Snapshots } from "../../src/snapshots/Snapshots.ts"
 import { aDaemonId, aKeyId, aRequest, fundedNamespace } from "./worldFactories.ts"
 import { Faults } from "./Faults.ts"
 import { MemoryAgent, type AgentOptions } from "./MemoryAgent.ts"
 import { readAll, type Reading } from "./WorldReader.ts"
+import { snapshotHouse } from "./worldSnapshots.ts"
 
 const dispatcher = Layer.effectDiscard(
   Effect.gen(function* () {
@@ -102,7 +99,7 @@ const tree = Mail.open.pipe(
   Layer.provideMerge(Mail.layer),
   Layer.provideMerge(Root.layer),
   Layer.provideMerge(Layer.mergeAll(Registry.layer, ActorEvents.layer)),
-  Layer.provideMerge(Layer.mergeAll(Heart.layer, LongWork.layer, Snapshots.layer))
+  Layer.provideMerge(Layer.mergeAll(Heart.layer, snapshotHouse))
 )
 
 /** Whose doors `Faults` keeps. Settings are a copy in memory and never fail. */
@@ -170,7 +167,6 @@ const storesOver = (shared: Shared, name: string) =>
       Layer.provide(Layer.succeed(MemoryLive.MemoryLive, shared.live))
     ),
     MemoryRelay.over(shared.relay),
-    Layer.mergeAll(MemoryStateRows.layer, MemorySigner.layer),
     shared.sender,
     Layer.effect(Transport, MemoryTransport.make(name)).pipe(
       Layer.provide(Layer.succeed(MemoryBroker.MemoryBroker, shared.broker))
@@ -342,8 +338,7 @@ const startDaemon = (world: World, { lanePrefetch = 16 }: DaemonOptions): Effect
     for (const [contract, tag] of Object.entries(GUARDED)) {
       stores = Context.add(stores, tag, faults.guard(contract, Context.get(plain as never, tag))) as never
     }
-    const config = Context.make(DaemonConfig, configOf(id, lanePrefetch))
-    const base = Layer.succeedContext(Context.merge(stores, config))
+    const base = Layer.succeedContext(Context.add(stores, DaemonConfig, configOf(id, lanePrefetch)))
     const context = yield* Layer.buildWithMemoMap(Layer.provideMerge(tree, base), memo, acting)
     const use: WorldDaemon["use"] = (effect) => Effect.provide(effect, context) as never
     const agents = new Set<MemoryAgent>()
