@@ -26,6 +26,8 @@ import * as MemoryRelay from "../../../src/layers/memory/MemoryRelay.ts"
 import * as MemoryWebhookSender from "../../../src/layers/memory/MemoryWebhookSender.ts"
 import type * as MemoryState from "../../../src/layers/memory/MemoryState.ts"
 import * as MemoryStateLayers from "../../../src/layers/memory/MemoryStateLayers.ts"
+import * as MemoryStateRows from "../../../src/layers/memory/MemoryStateRows.ts"
+import * as MemorySigner from "../../../src/layers/memory/MemorySigner.ts"
 import * as MemoryTransport from "../../../src/layers/memory/MemoryTransport.ts"
 import { Namespaces } from "../../../src/layers/Namespaces.ts"
 import { NodeRegistry } from "../../../src/layers/NodeRegistry.ts"
@@ -78,6 +80,7 @@ export const storesOver = ({ state, records, live, broker, relay }: Shared, name
     MemoryStateLayers.over(state),
     MemoryRecordsLayers.over(records),
     MemoryRelay.over(relay),
+    Layer.mergeAll(MemoryStateRows.layer, MemorySigner.layer),
     MemoryWebhookSender.layer,
     Layer.mergeAll(MemoryLiveNodes.layer, MemoryLeases.layer).pipe(Layer.provide(Layer.succeed(MemoryLive, live))),
     Layer.effect(Transport, MemoryTransport.make(name)).pipe(Layer.provide(Layer.succeed(MemoryBroker, broker)))
