@@ -16,11 +16,13 @@ const questions: Readonly<Record<string, () => Promise<{ readonly run: () => Pro
   actors: () => import("./actors.ts"),
   transport: () => import("./transport.ts"),
   groupCommit: () => import("./groupCommit.ts"),
+  retention: () => import("./retention.ts"),
   rabbitmq: () => import("./rabbitmq.ts"),
   redis: () => import("./redis.ts"),
   postgres: () => import("./postgres.ts"),
   mongodb: () => import("./mongodb.ts"),
-  cluster: () => import("./cluster.ts")
+  cluster: () => import("./cluster.ts"),
+  search: () => import("./search.ts")
 }
 
 const progress = new Console(process.stderr)

@@ -1,12 +1,15 @@
 /** The one table of back ends: which one serves which contract in which profile. Nothing else enters the rooms behind the doors. */
-import { join } from "node:path"
+import { join, resolve } from "node:path"
+import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Redacted from "effect/Redacted"
 import * as FileArchive from "./layers/files/FileArchive.ts"
+import { type JobSink, JobSinks } from "./layers/JobSinks.ts"
 import * as FileSigner from "./layers/files/FileSigner.ts"
 import { MemoryBroker } from "./layers/memory/MemoryBroker.ts"
 import * as MemoryArchive from "./layers/memory/MemoryArchive.ts"
 import * as MemoryLeases from "./layers/memory/MemoryLeases.ts"
+import * as MemoryModeration from "./layers/memory/MemoryModeration.ts"
 import { MemoryLive } from "./layers/memory/MemoryLive.ts"
 import * as MemoryLiveNodes from "./layers/memory/MemoryLiveNodes.ts"
 import * as MemoryRecords from "./layers/memory/MemoryRecords.ts"
@@ -17,6 +20,7 @@ import * as MemoryTransport from "./layers/memory/MemoryTransport.ts"
 import * as StandInRateLimits from "./layers/memory/StandInRateLimits.ts"
 import * as MongoRecords from "./layers/mongodb/MongoRecords.ts"
 import * as PgState from "./layers/postgres/PgState.ts"
+import * as HttpSink from "./layers/outbound/HttpSink.ts"
 import * as HttpWebhookSender from "./layers/outbound/HttpWebhookSender.ts"
 import * as RabbitTransport from "./layers/rabbitmq/RabbitTransport.ts"
 import * as RedisLive from "./layers/redis/RedisLive.ts"
@@ -33,18 +37,18 @@ const passing = Layer.mergeAll(
   MemoryRateLimits.layer
 )
 
-const sqlite = (path: string) =>
-  Layer.mergeAll(SqliteState.layer, SqliteRecords.layer).pipe(Layer.provide(SqliteClient.layer({ path })))
+/** The settings hold what moderation goes by. */
+const moderated = <A, E, R>(stores: Layer.Layer<A, E, R>) => Layer.provideMerge(MemoryModeration.layer, stores)
 
-/** The key by which this installation signs. */
-const signer = (dataFolder: string) => FileSigner.layer(join(dataFolder, "signer.key"))
+const sqlite = (path: string) =>
+  moderated(Layer.mergeAll(SqliteState.layer, SqliteRecords.layer)).pipe(Layer.provide(SqliteClient.layer({ path })))
 
 /** One file and one archive folder within the data folder; survives kill -9. */
 export const embedded = (dataFolder: string) =>
   Layer.mergeAll(
     sqlite(join(dataFolder, "resultity.db")),
     FileArchive.layer({ root: join(dataFolder, "archive") }),
-    signer(dataFolder),
+    FileSigner.layer(dataFolder),
     passing
   )
 
@@ -58,6 +62,30 @@ export const memory = Layer.mergeAll(
 
 /** What goes out to receivers of webhooks, in every profile. */
 export const outbound = (rules: HttpWebhookSender.OutboundRules) => HttpWebhookSender.layer(rules)
+
+export interface Sinks {
+  /** Folders, `s3://PREFIX` in the bucket of the daemon's own options, URLs. */
+  readonly places: ReadonlyArray<string>
+  /** Sent to the URLs. */
+  readonly token: Redacted.Redacted | null
+  readonly rules: HttpWebhookSender.OutboundRules
+}
+
+/** Places that finished jobs are sent on to, in every profile. */
+export const sinks = ({ places, token, rules }: Sinks, s3: Servers["s3"]) =>
+  Layer.effect(
+    JobSinks,
+    Effect.forEach(places, (name): Effect.Effect<JobSink, SinkError> => {
+      if (/^https?:\/\//.test(name)) return HttpSink.over(name, token, rules)
+      if (!name.startsWith(S3) || s3 === null)
+        return Effect.succeed({ name, put: FileArchive.driver(resolve(name)).put })
+      return Effect.map(S3Archive.reach({ ...s3, prefix: name.slice(S3.length) }), ({ put }) => ({ name, put }))
+    })
+  )
+
+type SinkError = HttpSink.SinkForbidden | Effect.Error<ReturnType<typeof S3Archive.reach>>
+
+const S3 = "s3://"
 
 /** Where the servers of a cluster are, and the installation's name within each of them. */
 export interface Servers {
@@ -76,11 +104,11 @@ export interface Servers {
 export const cluster = (servers: Servers, dataFolder: string) => {
   const { postgresUrl, postgresOwnerUrl: ownerUrl, mongodbUrl, redisUrl, rabbitmqUrl, installation, s3 } = servers
   return Layer.mergeAll(
-    PgState.layer({ url: postgresUrl, schema: installation, ...(ownerUrl === null ? {} : { ownerUrl }) }),
+    moderated(PgState.layer({ url: postgresUrl, schema: installation, ...(ownerUrl === null ? {} : { ownerUrl }) })),
     MongoRecords.layer({ url: mongodbUrl, database: installation }),
     StandInRateLimits.layer.pipe(Layer.provideMerge(RedisLive.layer({ url: redisUrl, prefix: installation }))),
     RabbitTransport.layer({ url: rabbitmqUrl, prefix: installation }),
-    signer(dataFolder),
+    FileSigner.layer(dataFolder),
     s3 === null
       ? FileArchive.layer({ root: join(dataFolder, "archive") })
       : S3Archive.layer({ ...s3, prefix: installation })

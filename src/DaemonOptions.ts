@@ -41,6 +41,8 @@ export const DaemonOptions = Schema.Struct({
   s3Region: Schema.NonEmptyString,
   s3AccessKey: Schema.NullOr(Schema.NonEmptyString),
   s3SecretKey: Schema.NullOr(Schema.NonEmptyString),
+  /** none: nothing is archived, and what would be goes by the rules of the settings. */
+  coldStorage: Schema.Literals(["archive", "none"]),
   /** Names of this installation within the servers, so that several may share them. */
   installation: Schema.String.check(Schema.isPattern(/^[a-z][a-z0-9_]{0,30}$/)),
   /** Where spans go; null: nowhere. */
@@ -55,6 +57,12 @@ export const DaemonOptions = Schema.Struct({
   /** Beside the public internet: where webhooks may be sent, and whether in clear too. */
   webhookRanges: Schema.Array(AddressRange),
   webhookSchemes: Schema.Array(Schema.Literals(["https", "http"])).check(Schema.isMinLength(1)),
+  /** Folders, `s3://PREFIX` or URLs that finished jobs are sent on to. */
+  sinks: Schema.Array(Schema.String.check(Schema.isPattern(/^(?!s3:\/\/$)[^,\p{Cc}]{1,400}$/u))).check(
+    Schema.isMaxLength(8)
+  ),
+  /** Sent as Bearer to sinks that are URLs. */
+  sinkToken: Schema.NullOr(Schema.String.check(Schema.isPattern(/^[\x21-\x7e]{1,500}$/))),
   environment: Environment,
   /** Simulated nodes started with the daemon, by character. */
   nodes: Schema.Array(Schema.Literals(["instant", "swift", "steady", "flaky"])),
@@ -78,6 +86,7 @@ const DEFAULTS: DaemonOptions = {
   s3Region: "us-east-1",
   s3AccessKey: null,
   s3SecretKey: null,
+  coldStorage: "archive",
   installation: "resultity",
   otlpUrl: null,
   host: "127.0.0.1",
@@ -88,6 +97,8 @@ const DEFAULTS: DaemonOptions = {
   trustedProxies: [],
   webhookRanges: [],
   webhookSchemes: ["https"],
+  sinks: [],
+  sinkToken: null,
   environment: "testnet",
   nodes: ["swift", "steady", "flaky"],
   drainMs: 20_000,
@@ -111,10 +122,14 @@ Usage: resultity daemon [options]
   --webhook-ranges A,B  addresses (10.0.0.0/8) that webhooks     RESULTITY_WEBHOOK_RANGES  none
                         may go to, beside the public internet
   --webhook-schemes A,B https or https,http: of webhooks' URLs   RESULTITY_WEBHOOK_SCHEMES ${DEFAULTS.webhookSchemes.join(",")}
+  --sinks A,B           folders, s3://PREFIX or URLs that         RESULTITY_SINKS           none
+                        finished jobs are sent on to as NDJSON
+  --sink-token TOKEN    Bearer for those that are URLs           RESULTITY_SINK_TOKEN      none
   --environment NAME    testnet or mainnet                       RESULTITY_ENVIRONMENT     ${DEFAULTS.environment}
   --nodes A,B           simulated nodes (instant, swift,         RESULTITY_NODES           ${DEFAULTS.nodes.join(",")}
                         steady, flaky)
   --no-nodes            no simulated nodes
+  --cold-storage NAME   archive, or none: nothing is archived    RESULTITY_COLD_STORAGE    ${DEFAULTS.coldStorage}
   --drain-ms N          patience of a stop                       RESULTITY_DRAIN_MS        ${DEFAULTS.drainMs}
   --lane-prefetch N     deliveries of a lane held at once        RESULTITY_LANE_PREFETCH   ${DEFAULTS.lanePrefetch}
   --log LEVEL           Debug, Info, Warn, Error or None         RESULTITY_LOG             ${DEFAULTS.log}
@@ -143,7 +158,7 @@ Examples:
 type Raw = Record<string, unknown>
 
 const NUMBERS = new Set(["port", "controlPort", "drainMs", "lanePrefetch"])
-const LISTS = new Set(["nodes", "trustedProxies", "webhookRanges", "webhookSchemes"])
+const LISTS = new Set(["nodes", "trustedProxies", "webhookRanges", "webhookSchemes", "sinks"])
 const FIELDS = Object.keys(DEFAULTS)
 const kebab = (field: string) => field.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
 /** Of a server, the name that everybody uses for it. */
@@ -223,6 +238,7 @@ const format = SchemaIssue.makeFormatterStandardSchemaV1()
 /** Never shown: a URL may hold a password. */
 const SECRET: ReadonlySet<string> = new Set([
   "controlKey",
+  "sinkToken",
   "postgresUrl",
   "postgresOwnerUrl",
   "mongodbUrl",
@@ -243,6 +259,9 @@ const incomplete = (options: DaemonOptions): string | null => {
   }
   if (options.s3Url !== null && (options.s3AccessKey === null || options.s3SecretKey === null)) {
     return "--s3-url needs --s3-access-key (S3_ACCESS_KEY) and --s3-secret-key (S3_SECRET_KEY) as well"
+  }
+  if (options.s3Url === null && options.sinks.some((place) => place.startsWith("s3://"))) {
+    return "--sinks s3://… needs --s3-url (S3_URL) as well"
   }
   return null
 }

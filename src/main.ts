@@ -18,6 +18,7 @@ import * as Bootstrap from "./Bootstrap.ts"
 import { HELP, readOptions, type DaemonOptions } from "./DaemonOptions.ts"
 import { Listeners } from "./http/Server.ts"
 import { DaemonConfig } from "./layers/DaemonConfig.ts"
+import * as Archive from "./layers/Archive.ts"
 import { LiveNodes } from "./layers/LiveNodes.ts"
 import { Outage } from "./layers/Outage.ts"
 import * as Orchestrator from "./Orchestrator.ts"
@@ -145,10 +146,28 @@ const backEnds = (options: DaemonOptions): Layer.Layer<Contracts, CannotStart> =
   }
 }
 
+const rulesOf = ({ webhookSchemes, webhookRanges }: DaemonOptions) => ({
+  schemes: webhookSchemes,
+  ranges: webhookRanges
+})
+
+const sinksOf = (options: DaemonOptions) => ({
+  places: options.sinks,
+  token: options.sinkToken === null ? null : Redacted.make(options.sinkToken),
+  rules: rulesOf(options)
+})
+
+/** What comes later stands for what came before. */
+const stores = (options: DaemonOptions) =>
+  options.coldStorage === "none"
+    ? Layer.merge(backEnds(options), Layer.succeed(Archive.Archive, Archive.none))
+    : backEnds(options)
+
 const world = (options: DaemonOptions) =>
   Orchestrator.layer.pipe(
-    Layer.provideMerge(backEnds(options)),
-    Layer.provideMerge(Backends.outbound({ schemes: options.webhookSchemes, ranges: options.webhookRanges })),
+    Layer.provideMerge(stores(options)),
+    Layer.provideMerge(Backends.sinks(sinksOf(options), serversOf(options).s3)),
+    Layer.provideMerge(Backends.outbound(rulesOf(options))),
     Layer.provideMerge(Telemetry.layer(options)),
     Layer.provideMerge(configOf(options)),
     Layer.provideMerge(logging(options))

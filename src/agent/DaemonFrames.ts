@@ -33,6 +33,17 @@ const isPrefix = (value: Schema.Json | undefined): boolean =>
     return fields !== null && natural(fields["choice"]) && text(fields["text"])
   })
 
+const orNull = (value: Schema.Json | undefined, check: (value: Schema.Json | undefined) => boolean): boolean =>
+  value === null || check(value)
+
+const areRestrictions = (value: Schema.Json | undefined): boolean =>
+  value === undefined ||
+  (Array.isArray(value) &&
+    value.every((each: Schema.Json) => {
+      const fields = fieldsOf(each)
+      return fields !== null && text(fields["kind"]) && orNull(fields["reason"], text) && orNull(fields["until"], int)
+    }))
+
 const CHECKS: Readonly<Record<DaemonFrame["_tag"], (f: Fields) => boolean>> = {
   Challenge: (f) => int(f["protocol"]) && text(f["serverId"]) && text(f["nonce"]) && int(f["at"]),
   Registered: (f) => text(f["sessionId"]) && text(f["digest"]) && int(f["heartbeatMs"]) && f["heartbeatMs"] > 0,
@@ -51,6 +62,6 @@ const CHECKS: Readonly<Record<DaemonFrame["_tag"], (f: Fields) => boolean>> = {
   Acknowledge: (f) => ofJob(f) && int(f["seq"]),
   Cancel: (f) => ofJob(f) && text(f["code"]),
   Settled: (f) => ofJob(f) && STATUSES.has(f["status"]),
-  HeartbeatSeen: (f) => text(f["digest"]) && int(f["at"]),
+  HeartbeatSeen: (f) => text(f["digest"]) && int(f["at"]) && areRestrictions(f["restrictions"]),
   Drain: () => true
 }

@@ -4,6 +4,7 @@
  * path may stay silent for hours.
  */
 import * as Clock from "effect/Clock"
+import * as DateTime from "effect/DateTime"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -14,7 +15,8 @@ import {
   CLOSE,
   type DaemonFrame,
   FRAME_BYTES_MAX,
-  type HandshakeClaim
+  type HandshakeClaim,
+  type TellingRestriction
 } from "../schemas/AgentFrame.ts"
 import type { Environment } from "../schemas/Job.ts"
 import type { NodeProfile } from "../schemas/NodeProfile.ts"
@@ -92,6 +94,7 @@ class Conversation {
   #phase: "challenge" | "registering" | "open" | "over" = "challenge"
   #refused: SessionEnd["refused"] = null
   #digest = ""
+  #restrictions = "[]"
   #toldModels = ""
   #silentBeats = 0
   /** Numbers of the heartbeats that were not answered yet. */
@@ -172,6 +175,7 @@ class Conversation {
         return this.#phase === "registering" && this.#begin(frame)
       case "HeartbeatSeen":
         this.#digest = frame.digest
+        this.#hearOf(frame.restrictions ?? [])
         return this.#phase === "open" && this.#seen()
       case "Drain":
         if (this.#phase !== "open") return false
@@ -181,6 +185,22 @@ class Conversation {
         if (this.#phase !== "open") return false
         this.#options.attempts.handle(frame)
         return true
+    }
+  }
+
+  /** What holds the node back, once when it changes. */
+  #hearOf(restrictions: ReadonlyArray<TellingRestriction>): void {
+    const word = JSON.stringify(restrictions)
+    if (word === this.#restrictions) return
+    this.#restrictions = word
+    if (restrictions.length === 0) this.#options.log("the network takes this node again", {})
+    for (const { kind, reason, until } of restrictions) {
+      const end = until === null ? "until somebody lifts it" : DateTime.formatIso(DateTime.makeUnsafe(until))
+      this.#options.log("the network holds this node back", {
+        kind,
+        until: end,
+        ...(reason === null ? {} : { reason })
+      })
     }
   }
 

@@ -4,11 +4,17 @@ import { actorCommands } from "./commands/Actors.ts"
 import { archiveCommands } from "./commands/Archives.ts"
 import { creditCommands } from "./commands/CreditCommands.ts"
 import { daemonCommands } from "./commands/Daemons.ts"
+import { incidentCommands } from "./commands/Incidents.ts"
+import { erasureCommands } from "./commands/Erasures.ts"
 import { jobCommands } from "./commands/Jobs.ts"
 import { keyCommands } from "./commands/Keys.ts"
 import { laneCommands } from "./commands/Lanes.ts"
+import { ledgerCommands } from "./commands/LedgerCommands.ts"
 import { namespaceCommands } from "./commands/Namespaces.ts"
 import { nodeCommands } from "./commands/Nodes.ts"
+import { rollupCommands } from "./commands/Rollups.ts"
+import { ratingCommands } from "./commands/Ratings.ts"
+import { recordCommands } from "./commands/Records.ts"
 import { settingCommands } from "./commands/SettingCommands.ts"
 import { snapshotCommands } from "./commands/Snapshots.ts"
 import { sweeperCommands } from "./commands/Sweepers.ts"
@@ -17,10 +23,14 @@ import { workCommands } from "./commands/Works.ts"
 
 export const COMMANDS: ReadonlyArray<Command> = [
   ...jobCommands,
+  ...recordCommands,
+  ...erasureCommands,
   ...nodeCommands,
   ...namespaceCommands,
   ...keyCommands,
   ...creditCommands,
+  ...ledgerCommands,
+  ...rollupCommands,
   ...sweeperCommands,
   ...archiveCommands,
   ...snapshotCommands,
@@ -28,6 +38,8 @@ export const COMMANDS: ReadonlyArray<Command> = [
   ...daemonCommands,
   ...actorCommands,
   ...laneCommands,
+  ...incidentCommands,
+  ...ratingCommands,
   ...webhookCommands,
   ...settingCommands
 ]

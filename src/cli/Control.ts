@@ -33,7 +33,7 @@ export class Control extends Context.Service<
     readonly get: (path: string, query?: Query) => Effect.Effect<Schema.Json, CliFailed>
     readonly post: (path: string, body: Schema.JsonObject, query?: Query) => Effect.Effect<Schema.Json, CliFailed>
     /** A body as it comes. */
-    readonly bytes: (path: string) => Stream.Stream<Uint8Array, CliFailed>
+    readonly bytes: (path: string, query?: Query) => Stream.Stream<Uint8Array, CliFailed>
     /** Server-sent events after this one. Ends, or fails with `unreachable`, when the connection does. */
     readonly events: (path: string, lastEventId: number) => Stream.Stream<Sse.Event, CliFailed>
   }
@@ -50,6 +50,8 @@ export const at = (...words: ReadonlyArray<string>): string => `/control/${words
 
 /** A sweep or the check of an archive takes its time. */
 const ANSWER_WITHIN = "120 seconds"
+/** Between two pieces of a body: a search for few among very many takes its time. */
+const PIECE_WITHIN = "120 seconds"
 /** The listener says `keep-alive` every five seconds. */
 const SILENCE_MAX = "20 seconds"
 
@@ -67,7 +69,9 @@ const make = (http: HttpClient.HttpClient, { url, key, actor }: ControlOptions):
     Effect.flatMap(execute(request), (response) => jsonOf(url, response)).pipe(
       Effect.timeoutOrElse({ duration: ANSWER_WITHIN, orElse: () => Effect.fail(late(url)) })
     )
-  const getting = (path: string) => HttpClientRequest.get(`${url}${path}`)
+  // Some reads are written down too.
+  const getting = (path: string) =>
+    HttpClientRequest.setHeader(HttpClientRequest.get(`${url}${path}`), "x-actor", actor)
   const streamed = (request: HttpClientRequest.HttpClientRequest) =>
     Stream.unwrap(Effect.map(execute(request), ({ stream }) => Stream.mapError(stream, () => cut(url))))
   return Control.of({
@@ -80,7 +84,10 @@ const make = (http: HttpClient.HttpClient, { url, key, actor }: ControlOptions):
           HttpClientRequest.bodyJsonUnsafe(body)
         )
       ),
-    bytes: (path) => streamed(getting(path)),
+    bytes: (path, query = {}) =>
+      streamed(HttpClientRequest.setUrlParams(getting(path), query)).pipe(
+        Stream.timeoutOrElse({ duration: PIECE_WITHIN, orElse: () => Stream.fail(cut(url)) })
+      ),
     events: (path, lastEventId) =>
       streamed(
         getting(path).pipe(

@@ -12,13 +12,20 @@ import { ChatCompletion, EmbeddingList, Model, ModelList, TextCompletion } from 
 import { ChatRequest } from "../schemas/openai/ChatRequest.ts"
 import { CompletionRequest } from "../schemas/openai/CompletionRequest.ts"
 import { EmbeddingsRequest } from "../schemas/openai/EmbeddingsRequest.ts"
+import { IncidentList } from "../schemas/openai/IncidentView.ts"
 import { JobSubmission } from "../schemas/openai/JobSubmission.ts"
 import {
   BalanceView,
+  InvoiceView,
+  EvaluationView,
+  FeedbackOrder,
+  JobErasure,
   JobExplanation,
   JobList,
   JobTrace,
   JobView,
+  LogList,
+  StatsView,
   StatusView,
   UsageView
 } from "../schemas/openai/JobView.ts"
@@ -30,6 +37,20 @@ const id = { id: Schema.String }
 const Events = Schema.String.pipe(HttpApiSchema.asText({ contentType: "text/event-stream" }))
 const Accepted = JobView.pipe(HttpApiSchema.status(202))
 const optional = Schema.optionalKey(Schema.String)
+
+/** What a search of jobs may ask for. */
+const filters = {
+  model: optional,
+  type: optional,
+  mode: optional,
+  status: optional,
+  from: optional,
+  to: optional,
+  user: optional,
+  key: optional,
+  error: optional,
+  text: optional
+}
 
 /** A title for the document's list of operations. */
 const says = OpenApi.Summary
@@ -57,19 +78,16 @@ export class Jobs extends HttpApiGroup.make("jobs").add(
     success: [Accepted, ChatCompletion, TextCompletion, EmbeddingList, Events]
   }).annotate(says, "Submit a job"),
   get("searchJobs", "/v1/jobs", {
-    query: {
-      model: optional,
-      type: optional,
-      mode: optional,
-      status: optional,
-      from: optional,
-      to: optional,
-      user: optional,
-      limit: optional,
-      cursor: optional
-    },
+    query: { ...filters, limit: optional, cursor: optional },
     success: JobList
-  }).annotate(says, "Find jobs, newest first"),
+  }).annotate(says, "Find jobs, newest first, also by a word of prompt or answer (`text`)"),
+  get("exportJobs", "/v1/jobs/export", {
+    query: { ...filters, format: optional, include: optional, after: optional },
+    success: [
+      Schema.String.pipe(HttpApiSchema.asText({ contentType: "application/x-ndjson" })),
+      Schema.String.pipe(HttpApiSchema.asText({ contentType: "text/csv" }))
+    ]
+  }).annotate(says, "Take all jobs of a search along; goes on behind the cursor of any row (`after`)"),
   get("retrieveJob", "/v1/jobs/:id", { params: id, success: JobView }).annotate(says, "How a job stands"),
   get("retrieveJobResult", "/v1/jobs/:id/result", {
     params: id,
@@ -84,7 +102,16 @@ export class Jobs extends HttpApiGroup.make("jobs").add(
     "Why it runs where it runs, or why it waits"
   ),
   get("traceJob", "/v1/jobs/:id/trace", { params: id, success: JobTrace }).annotate(says, "Its life, in order"),
-  post("cancelJob", "/v1/jobs/:id/cancel", { params: id, success: JobView }).annotate(says, "Cancel it")
+  post("cancelJob", "/v1/jobs/:id/cancel", { params: id, success: JobView }).annotate(says, "Cancel it"),
+  post("giveFeedback", "/v1/jobs/:id/feedback", {
+    params: id,
+    payload: FeedbackOrder,
+    success: EvaluationView
+  }).annotate(says, "Say what you think of its answer: a score from 1 to 5, a label, a comment; the last one counts"),
+  HttpApiEndpoint.delete("eraseJob", "/v1/jobs/:id", { params: id, success: JobErasure }).annotate(
+    says,
+    "Forget what was asked and answered, everywhere; 202 while that is under way"
+  )
 ) {}
 
 export class Account extends HttpApiGroup.make("account").add(
@@ -92,7 +119,23 @@ export class Account extends HttpApiGroup.make("account").add(
   get("retrieveUsage", "/v1/usage", {
     query: { from: optional, to: optional, group_by: optional, format: optional },
     success: [UsageView, Schema.String.pipe(HttpApiSchema.asText({ contentType: "text/csv" }))]
-  }).annotate(says, "What was used, by model, key or day; as JSON or CSV")
+  }).annotate(says, "What was used, by model, key or day; as JSON or CSV"),
+  get("retrieveInvoice", "/v1/invoice", {
+    query: { from: optional, to: optional, format: optional },
+    success: [InvoiceView, Schema.String.pipe(HttpApiSchema.asText({ contentType: "text/csv" }))]
+  }).annotate(says, "What was granted, charged and is left, from the ledger; as JSON or CSV"),
+  get("searchIncidents", "/v1/incidents", {
+    query: { kind: optional, type: optional, open: optional, from: optional, to: optional, limit: optional },
+    success: IncidentList
+  }).annotate(says, "What happened that should be known, newest first; `open=true`: what goes on"),
+  get("retrieveStats", "/v1/stats", {
+    query: { group_by: optional, from: optional, to: optional },
+    success: StatsView
+  }).annotate(says, "Volume, errors, tokens, cost and percentiles of times, by one or two of model, key, hour, day"),
+  get("searchLogs", "/v1/logs", {
+    query: { type: optional, job: optional, from: optional, to: optional, limit: optional, cursor: optional },
+    success: LogList
+  }).annotate(says, "What happened to jobs, by type and time, oldest first")
 ) {}
 
 export class Open extends HttpApiGroup.make("open").add(

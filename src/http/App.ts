@@ -26,6 +26,7 @@ import type { PeerAddress } from "./PeerAddress.ts"
 import { takeRequest } from "./RateLimit.ts"
 import { Rejections } from "./Rejections.ts"
 import { logRequest } from "./RequestLog.ts"
+import type { Throttles } from "./Throttles.ts"
 import type { Answer, Route } from "./Route.ts"
 import type { Match, RouteTable } from "./RouteTable.ts"
 
@@ -34,7 +35,7 @@ export const URL_MAX = 16_384
 /** All header lines together. */
 export const HEADERS_MAX = 8_192
 
-type Gate = ApiKeys | RateLimits | Readiness | Rejections
+type Gate = ApiKeys | RateLimits | Readiness | Rejections | Throttles
 type Response = HttpServerResponse.HttpServerResponse
 
 /**
@@ -97,6 +98,7 @@ const callOf = (
     answerHeaders: { "x-request-id": requestId },
     stage: "size",
     caller: null,
+    model: null,
     cutOff: false
   }
 }
@@ -124,7 +126,7 @@ const enter = <R>(
   call: Call,
   match: Match<Route<R>>,
   guard: () => Refusal | null
-): Answer<R | ApiKeys | RateLimits | Readiness> => {
+): Answer<R | ApiKeys | RateLimits | Readiness | Throttles> => {
   const wrong = sizeRefusal(call.incoming) ?? pathRefusal(call, match) ?? guard() ?? mediaRefusal(call.incoming)
   if (wrong !== null) return Effect.fail(wrong)
   if (match._tag !== "Found") return Effect.fail(unknownPath)
@@ -134,7 +136,7 @@ const enter = <R>(
 const throughGates = Effect.fnUntraced(function* <R>(
   call: Call,
   route: Route<R>
-): Effect.fn.Return<Response, Refusal | Outage, R | ApiKeys | RateLimits | Readiness> {
+): Effect.fn.Return<Response, Refusal | Outage, R | ApiKeys | RateLimits | Readiness | Throttles> {
   if (route.access === "open") return yield* route.handle(call)
   call.stage = "key"
   const caller = yield* authenticate(call)
@@ -197,13 +199,18 @@ const mediaRefusal = ({ headers, method }: IncomingMessage): Refusal | null => {
     : refuse("unsupported_media_type", "Send the body as `Content-Type: application/json` in UTF-8.")
 }
 
+/** Whose it is, of a request that was refused before anybody asked for its key. */
+const senderOf = (call: Call) =>
+  Effect.catch(authenticate(call), ({ _tag }) => Effect.as(Effect.logDebug("sender not known", { _tag }), null))
+
 /** The refusal as an answer; a refused submission is remembered besides. */
 const tell = Effect.fnUntraced(function* <R>(call: Call, match: Match<Route<R>>, refusal: Refusal) {
   yield* countRefusal(refusal)
   if (match._tag === "Found" && match.entry.target.submits && call.stage !== "execution") {
     const at = yield* Clock.currentTimeMillis
     const { note } = yield* Rejections
-    note({ refusal, stage: call.stage, namespaceId: call.caller?.namespace.id ?? null, at })
+    const caller = call.caller ?? (refusal.code === "request_too_large" ? yield* senderOf(call) : null)
+    note({ refusal, stage: call.stage, caller, model: call.model, at })
   }
   return { response: problemResponse(call, refusal), refusal }
 })

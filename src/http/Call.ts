@@ -23,6 +23,8 @@ export interface Call {
   readonly answerHeaders: Record<string, string>
   stage: Stage
   caller: FoundKey | null
+  /** Asked for, once the body is read. */
+  model: string | null
   /** The connection was closed by us, because its reader fell behind: the job goes on, and can be followed from where it stopped. */
   cutOff: boolean
 }

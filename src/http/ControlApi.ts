@@ -5,17 +5,22 @@ import * as HttpApiGroup from "effect/http-api/HttpApiGroup"
 import * as HttpApiSchema from "effect/http-api/HttpApiSchema"
 import * as OpenApi from "effect/http-api/OpenApi"
 import { SegmentManifest } from "../schemas/Archive.ts"
+import { Erasure } from "../schemas/Erasure.ts"
 import { Incident } from "../schemas/Incident.ts"
+import { LogEntry } from "../schemas/JobRecord.ts"
 import { ApiKey, Namespace } from "../schemas/Namespace.ts"
+import { RollupDefinition } from "../schemas/Rollup.ts"
 import { SettingsVersion } from "../schemas/RuntimeSettings.ts"
 import { SnapshotDiff, SnapshotHead } from "../schemas/Snapshot.ts"
 import { Notice, Webhook, WebhookStanding } from "../schemas/Webhook.ts"
 import { WorkView } from "../schemas/Work.ts"
 import { RestartOrder } from "./routes/control/Actors.ts"
+import { EraseOrder } from "./routes/control/Erasures.ts"
 import { HoldOrder } from "./routes/control/Jobs.ts"
 import { CreateKeyOrder } from "./routes/control/Keys.ts"
 import { AmendOrder, CreateNamespaceOrder, GrantOrder } from "./routes/control/Namespaces.ts"
 import { RestrictOrder } from "./routes/control/Nodes.ts"
+import { ArchiveRollupsOrder } from "./routes/control/Rollups.ts"
 import { SettingsOrder } from "./routes/control/Settings.ts"
 import { CreateSnapshotOrder } from "./routes/control/Snapshots.ts"
 import { CreateWebhookOrder } from "./routes/control/Webhooks.ts"
@@ -69,28 +74,36 @@ class Nodes extends HttpApiGroup.make("nodes").add(
   post("reinstateNode", "/control/nodes/:id/reinstate", nodeReason).annotate(says, "Lift every restriction")
 ) {}
 
+/** What a search of jobs may ask for. */
+const filters = {
+  namespace: optional,
+  model: optional,
+  type: optional,
+  mode: optional,
+  status: optional,
+  from: optional,
+  to: optional,
+  user: optional,
+  key: optional,
+  node: optional,
+  error: optional
+}
+
 class Jobs extends HttpApiGroup.make("jobs").add(
   get("searchJobs", "/control/jobs", {
-    query: {
-      namespace: optional,
-      model: optional,
-      type: optional,
-      mode: optional,
-      status: optional,
-      from: optional,
-      to: optional,
-      user: optional,
-      key: optional,
-      node: optional,
-      error: optional,
-      limit: optional,
-      cursor: optional
-    },
+    query: { ...filters, limit: optional, cursor: optional },
     success: Schema.Struct({
       data: Schema.Array(Schema.JsonObject),
       nextCursor: Schema.NullOr(Schema.String)
     })
   }).annotate(says, "Find jobs of all namespaces"),
+  get("exportJobs", "/control/jobs/export", {
+    query: { ...filters, format: optional, after: optional },
+    success: [
+      Schema.String.pipe(HttpApiSchema.asText({ contentType: "application/x-ndjson" })),
+      Schema.String.pipe(HttpApiSchema.asText({ contentType: "text/csv" }))
+    ]
+  }).annotate(says, "All jobs of a search, without prompt and output; goes on behind the cursor of any row (`after`)"),
   get("getJob", "/control/jobs/:id", { params: id, success: Schema.JsonObject }).annotate(
     says,
     "Row, history and record, without prompt and output"
@@ -108,6 +121,10 @@ class Jobs extends HttpApiGroup.make("jobs").add(
     payload: order(HoldOrder),
     success: Schema.JsonObject
   }).annotate(says, "Keep its record from being archived away"),
+  post("eraseJob", "/control/jobs/:id/erase", { params: id, ...ByReason }).annotate(
+    says,
+    "Forget what was asked and answered, everywhere"
+  ),
   get("listLanes", "/control/lanes", { success: Schema.JsonObject }).annotate(says, "What waits where")
 ) {}
 
@@ -126,6 +143,11 @@ class Namespaces extends HttpApiGroup.make("namespaces").add(
     payload: order(AmendOrder),
     success: Schema.Struct({ namespace: Namespace })
   }),
+  post("holdNamespace", "/control/namespaces/:id/hold", {
+    params: id,
+    payload: order(HoldOrder),
+    success: Schema.Struct({ namespace: Namespace })
+  }).annotate(says, "Legal hold over all its jobs, or its end"),
   post("grantCredits", "/control/namespaces/:id/grant", {
     params: id,
     payload: order(GrantOrder),
@@ -135,11 +157,40 @@ class Namespaces extends HttpApiGroup.make("namespaces").add(
     params: id,
     success: Schema.Struct({ namespaceId: Schema.String, balance: Balance })
   }),
-  get("listEntries", "/control/namespaces/:id/entries", { params: id, query: page, success: Schema.JsonObject }),
+  get("listEntries", "/control/namespaces/:id/entries", {
+    params: id,
+    query: page,
+    success: Schema.JsonObject
+  }).annotate(says, "The rows that made a balance, in order")
+) {}
+
+class Ledger extends HttpApiGroup.make("ledger").add(
   get("auditLedger", "/control/ledger/audit", { success: Schema.JsonObject }).annotate(
     says,
     "Whether every balance is the sum of its entries"
-  )
+  ),
+  get("getInvoice", "/control/namespaces/:id/invoice", {
+    params: id,
+    query: { from: optional, to: optional, format: optional },
+    success: [Schema.JsonObject, Schema.String.pipe(HttpApiSchema.asText({ contentType: "text/csv" }))]
+  }).annotate(says, "What a namespace has to pay for, compared with the ledger"),
+  get("listRollups", "/control/rollups", {
+    query: { from: optional, to: optional },
+    success: Schema.JsonObject
+  }).annotate(says, "How far the rollups are, and which days are here or archived"),
+  get("listRollupRows", "/control/rollups/:definition/rows", {
+    params: { definition: RollupDefinition },
+    query: { from: optional, to: optional, namespace: optional, limit: optional, cursor: optional },
+    success: Schema.JsonObject
+  }).annotate(says, "Rows of credits, jobs or accounts by hour"),
+  post("archiveRollups", "/control/rollups/archive", {
+    payload: order(ArchiveRollupsOrder),
+    success: Schema.JsonObject
+  }).annotate(says, "Closed days out of the store, into the archive"),
+  post("restoreRollups", "/control/rollups/:day/restore", {
+    params: { day: Schema.String },
+    ...ByReason
+  }).annotate(says, "A day back from the archive")
 ) {}
 
 class Keys extends HttpApiGroup.make("keys").add(
@@ -153,6 +204,17 @@ class Keys extends HttpApiGroup.make("keys").add(
     payload: Reason,
     success: Schema.Struct({ key: ApiKey })
   })
+) {}
+
+const ErasureAnswer = Schema.Struct({ erasure: Erasure })
+
+class Erasures extends HttpApiGroup.make("erasures").add(
+  get("listErasures", "/control/erasures", { query: { limit: optional }, success: many(Erasure) }),
+  get("getErasure", "/control/erasures/:id", { params: id, success: ErasureAnswer }).annotate(says, "How far it is"),
+  post("erase", "/control/erasures", {
+    payload: order(EraseOrder),
+    success: ErasureAnswer.pipe(HttpApiSchema.status(202))
+  }).annotate(says, "Forget all jobs of a namespace, or those of one of its end users")
 ) {}
 
 class Upkeep extends HttpApiGroup.make("upkeep").add(
@@ -174,11 +236,55 @@ class Upkeep extends HttpApiGroup.make("upkeep").add(
   })
 ) {}
 
+const Ratings = Schema.Struct({
+  group: Schema.String,
+  ratings: Schema.Int,
+  /** Of scores from 1 to 5. */
+  meanScore: Schema.Finite,
+  /** Scores of 1 and 2. */
+  low: Schema.Int
+})
+class Records extends HttpApiGroup.make("records").add(
+  get("retrieveStats", "/control/stats", {
+    query: { namespace: optional, group_by: optional, from: optional, to: optional },
+    success: Schema.Struct({
+      groupBy: Schema.Array(Schema.String),
+      from: Schema.Int,
+      to: Schema.Int,
+      data: Schema.Array(Schema.JsonObject)
+    })
+  }).annotate(says, "Volume, errors, tokens, cost and percentiles of times, by one or two groups"),
+  get("searchLogs", "/control/logs", {
+    query: {
+      namespace: optional,
+      type: optional,
+      job: optional,
+      from: optional,
+      to: optional,
+      limit: optional,
+      cursor: optional
+    },
+    success: Schema.Struct({ data: Schema.Array(LogEntry), nextCursor: Schema.NullOr(Schema.String) })
+  }).annotate(says, "The typed log, oldest first")
+) {}
+
 class Oversight extends HttpApiGroup.make("oversight").add(
   get("listIncidents", "/control/incidents", {
-    query: { kind: optional, type: optional, subject: optional, from: optional, to: optional, limit: optional },
+    query: {
+      kind: optional,
+      type: optional,
+      subject: optional,
+      open: optional,
+      from: optional,
+      to: optional,
+      limit: optional
+    },
     success: many(Incident)
-  }),
+  }).annotate(says, "What happened that should be known, newest first; `open=true`: what goes on"),
+  get("listRatings", "/control/ratings", {
+    query: { by: optional, from: optional, to: optional, limit: optional },
+    success: many(Ratings)
+  }).annotate(says, "What customers think of the answers, by node or model"),
   get("listAudit", "/control/audit", { query: page, success: Schema.JsonObject }),
   get("verifyAudit", "/control/audit/verify", { success: Schema.JsonObject })
 ) {}
@@ -265,8 +371,11 @@ export const ControlGroups = [
   Nodes,
   Jobs,
   Namespaces,
+  Ledger,
   Keys,
+  Erasures,
   Upkeep,
+  Records,
   Oversight,
   WebhooksGroup,
   SnapshotsGroup,

@@ -15,7 +15,7 @@ import { open } from "./Route.ts"
 
 type Fields = Record<string, unknown>
 
-const METHODS = new Set(["get", "post"])
+const METHODS = new Set(["get", "post", "delete"])
 
 /** What all operations share: how to show the key, and what every failure looks like. */
 export const withCommon = (document: Fields): Fields => {

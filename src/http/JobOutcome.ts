@@ -1,23 +1,14 @@
 /** What a job that did not complete is told as, on every route alike. Permanent for the SDKs unless another try may well go better. */
-import { isTerminal, type JobRow } from "../schemas/JobState.ts"
+import { isRequestFault, isTerminal, type JobRow } from "../schemas/JobState.ts"
 import type { JobView } from "../schemas/openai/JobView.ts"
 import { type Refusal, type RefusalCode, refuse } from "../schemas/Refusal.ts"
-
-/** Codes by which a runtime says that the request itself is at fault: any node would say the same. */
-const REQUEST_FAULTS: ReadonlySet<string> = new Set([
-  "invalid_body",
-  "runtime_400",
-  "runtime_413",
-  "runtime_415",
-  "runtime_422"
-])
 
 /** null: it completed, or has not ended. */
 export const failureOf = ({ job, state, errorCode }: JobRow): Refusal | null => {
   const told = (code: RefusalCode, message: string) => refuse(code, message, { jobId: job.id })
   switch (state) {
     case "failed":
-      return errorCode !== null && REQUEST_FAULTS.has(errorCode)
+      return isRequestFault(errorCode)
         ? told("job_rejected", `The model's runtime does not accept this request (${errorCode}). Nothing was charged.`)
         : told("job_failed", `The job failed on every node that tried it (${codeOf(errorCode)}). Nothing was charged.`)
     case "timed_out":

@@ -21,7 +21,8 @@ export const problemOf = (refusal: Refusal, requestId: string): Problem => ({
     param: refusal.param ?? null,
     code: refusal.code
   },
-  request_id: requestId
+  request_id: requestId,
+  ...(refusal.job === undefined ? {} : { job: refusal.job })
 })
 
 /** Headers that say whether and when to try again. */

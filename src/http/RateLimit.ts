@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import { type Bucket, RateLimits, type Verdict } from "../layers/RateLimits.ts"
 import { type Refusal, refuse } from "../schemas/Refusal.ts"
 import type { KeyedCall } from "./Call.ts"
+import { Throttles } from "./Throttles.ts"
 
 /** A thousand wrong keys within ten seconds are far above it; a script with an old key is not. */
 const FAILURES_PER_SECOND = 20
@@ -24,19 +25,21 @@ const take = (bucket: Bucket): Effect.Effect<Verdict | null, never, RateLimits> 
 const limited = (message: string, { retryAfterMs }: Verdict) => refuse("rate_limited", message, { retryAfterMs })
 
 /** One request of this key; the answer will say what is left. */
-export const takeRequest = (call: KeyedCall): Effect.Effect<void, Refusal, RateLimits> => {
-  const { id, ratePerSecond } = call.caller.key
+export const takeRequest = Effect.fnUntraced(function* (
+  call: KeyedCall
+): Effect.fn.Return<void, Refusal, RateLimits | Throttles> {
+  const { key } = call.caller
+  const ratePerSecond = (yield* Throttles).rateOf(key)
   const burst = 2 * ratePerSecond
-  return Effect.flatMap(take({ name: `key/${id}`, ratePerSecond, burst }), (verdict) => {
-    if (verdict === null) return Effect.void
-    call.answerHeaders["x-ratelimit-limit-requests"] = String(burst)
-    call.answerHeaders["x-ratelimit-remaining-requests"] = String(Math.max(0, Math.floor(verdict.remaining)))
-    call.answerHeaders["x-ratelimit-reset-requests"] = `${Math.ceil(verdict.resetMs)}ms`
-    return verdict.allowed
-      ? Effect.void
-      : Effect.fail(limited(`This key may make ${ratePerSecond} requests a second. Slow down and try again.`, verdict))
-  })
-}
+  const verdict = yield* take({ name: `key/${key.id}`, ratePerSecond, burst })
+  if (verdict === null) return
+  call.answerHeaders["x-ratelimit-limit-requests"] = String(burst)
+  call.answerHeaders["x-ratelimit-remaining-requests"] = String(Math.max(0, Math.floor(verdict.remaining)))
+  call.answerHeaders["x-ratelimit-reset-requests"] = `${Math.ceil(verdict.resetMs)}ms`
+  if (!verdict.allowed) {
+    return yield* limited(`This key may make ${ratePerSecond} requests a second. Slow down and try again.`, verdict)
+  }
+})
 
 /** One wrong key from this address. */
 export const takeFailure = (address: string): Effect.Effect<void, Refusal, RateLimits> =>

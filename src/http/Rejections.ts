@@ -7,7 +7,8 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import { Incidents } from "../layers/Incidents.ts"
-import { freshIncidentId, type NamespaceId } from "../schemas/Ids.ts"
+import type { FoundKey } from "../layers/ApiKeys.ts"
+import { freshIncidentId } from "../schemas/Ids.ts"
 import type { Refusal } from "../schemas/Refusal.ts"
 import type { Stage } from "./Call.ts"
 
@@ -18,7 +19,9 @@ const FLUSH_LAST = "2 seconds"
 export interface Rejection {
   readonly refusal: Refusal
   readonly stage: Stage
-  readonly namespaceId: NamespaceId | null
+  /** Null: nobody knows whose it was. */
+  readonly caller: Pick<FoundKey, "key" | "namespace"> | null
+  readonly model: string | null
   readonly at: number
 }
 
@@ -58,18 +61,28 @@ export class Rejections extends Context.Service<
   )
 }
 
-const incidentOf = ({ refusal, stage, namespaceId, at }: Rejection) =>
-  Effect.map(freshIncidentId, (id) => ({
-    id,
-    kind: "rejection" as const,
-    type: refusal.code,
-    severity: "info" as const,
-    subject: namespaceId === null ? "listener/public" : `namespace/${namespaceId}`,
-    stage,
-    jobId: null,
-    nodeId: null,
-    namespaceId,
-    observed: { status: refusal.meaning.status, param: refusal.param ?? null },
-    expected: null,
-    at
-  }))
+/** Of a model that is known by name: any other word is the customer's own. */
+const modelOf = ({ refusal, model, caller }: Rejection) =>
+  refusal.code === "model_unavailable" && model !== null && caller !== null
+    ? { model, environment: caller.namespace.environment }
+    : {}
+
+const incidentOf = (rejection: Rejection) =>
+  Effect.map(freshIncidentId, (id) => {
+    const { refusal, stage, caller, at } = rejection
+    return {
+      id,
+      kind: "rejection" as const,
+      type: refusal.code,
+      severity: "info" as const,
+      subject: caller === null ? "listener/public" : `namespace/${caller.namespace.id}`,
+      stage,
+      jobId: null,
+      nodeId: null,
+      namespaceId: caller?.namespace.id ?? null,
+      ...(caller === null ? {} : { keyId: caller.key.id }),
+      observed: { status: refusal.meaning.status, param: refusal.param ?? null, ...modelOf(rejection) },
+      expected: null,
+      at
+    }
+  })

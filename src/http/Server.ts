@@ -21,27 +21,39 @@ import * as PeerAddress from "./PeerAddress.ts"
 import { Rejections } from "./Rejections.ts"
 import type { Route, ServicesOf } from "./Route.ts"
 import * as RouteTable from "./RouteTable.ts"
+import { Throttles } from "./Throttles.ts"
 import { actorRoutes } from "./routes/control/Actors.ts"
 import { healthRoutes } from "./routes/control/Health.ts"
+import { erasureRoutes } from "./routes/control/Erasures.ts"
 import { controlJobRoutes } from "./routes/control/Jobs.ts"
 import { keyRoutes } from "./routes/control/Keys.ts"
+import { ledgerRoutes } from "./routes/control/Ledger.ts"
 import { namespaceRoutes } from "./routes/control/Namespaces.ts"
 import { nodeRoutes } from "./routes/control/Nodes.ts"
 import { daemonRoutes } from "./routes/control/Daemons.ts"
 import { oversightRoutes } from "./routes/control/Oversight.ts"
+import { rollupRoutes } from "./routes/control/Rollups.ts"
+import { makeRecordRoutes } from "./routes/control/Records.ts"
 import { settingsRoutes } from "./routes/control/Settings.ts"
 import { snapshotRoutes } from "./routes/control/Snapshots.ts"
 import { upkeepRoutes } from "./routes/control/Upkeep.ts"
 import { webhookRoutes } from "./routes/control/Webhooks.ts"
 import { workRoutes } from "./routes/control/Works.ts"
+import { feedbackRoutes } from "./routes/Feedback.ts"
+import { incidentRoutes } from "./routes/Incidents.ts"
 import { inferenceRoutes } from "./routes/Inference.ts"
+import { invoiceRoutes } from "./routes/Invoice.ts"
 import { jobEvents } from "./routes/JobEvents.ts"
+import { makeJobExport } from "./routes/JobExport.ts"
+import { eraseJob } from "./routes/EraseJob.ts"
 import { jobRoutes } from "./routes/Jobs.ts"
 import { searchJobs } from "./routes/JobSearch.ts"
 import { jobTrace } from "./routes/JobTrace.ts"
+import { searchLogs } from "./routes/Logs.ts"
 import { modelRoutes } from "./routes/Models.ts"
 import { plannedRoutes } from "./routes/Planned.ts"
 import { makeStatusRoutes } from "./routes/Status.ts"
+import { retrieveStats } from "./routes/Stats.ts"
 import { submitJob } from "./routes/SubmitJob.ts"
 import { usageRoutes } from "./routes/Usage.ts"
 
@@ -57,14 +69,21 @@ const makePublicRoutes = Effect.gen(function* () {
     ...inferenceRoutes,
     ...modelRoutes,
     ...jobRoutes,
+    ...feedbackRoutes,
     ...usageRoutes,
+    ...invoiceRoutes,
+    ...incidentRoutes,
     ...plannedRoutes,
     ...(yield* makeStatusRoutes),
     ...(yield* makeDocumentRoutes(PublicApi)),
+    ...(yield* makeJobExport),
     submitJob,
     searchJobs,
+    searchLogs,
+    retrieveStats,
     followJob: jobEvents,
-    traceJob: jobTrace
+    traceJob: jobTrace,
+    eraseJob
   }
   return routes satisfies Readonly<Record<PublicName, Route<unknown>>>
 })
@@ -75,6 +94,8 @@ const makeControlRoutes = Effect.gen(function* () {
     ...nodeRoutes,
     ...controlJobRoutes,
     ...namespaceRoutes,
+    ...ledgerRoutes,
+    ...rollupRoutes,
     ...keyRoutes,
     ...upkeepRoutes,
     ...oversightRoutes,
@@ -83,6 +104,8 @@ const makeControlRoutes = Effect.gen(function* () {
     ...webhookRoutes,
     ...snapshotRoutes,
     ...workRoutes,
+    ...(yield* makeRecordRoutes),
+    ...erasureRoutes,
     ...healthRoutes,
     ...(yield* makeDocumentRoutes(ControlApi))
   }
@@ -151,6 +174,6 @@ export const layer = Layer.effect(
     const controlUrl = urlOf(yield* listenControl)
     return Listeners.of({ controlUrl, publicUrl: urlOf(yield* listenPublic) })
   })
-).pipe(Layer.provide(Rejections.layer))
+).pipe(Layer.provide(Layer.mergeAll(Rejections.layer, Throttles.layer)))
 
 const urlOf = ({ host, port }: Listening): string => `http://${host.includes(":") ? `[${host}]` : host}:${port}`

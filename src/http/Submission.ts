@@ -34,6 +34,7 @@ export const submit = (call: KeyedCall, request: JobRequest, wishes: ShapeWishes
     Effect.gen(function* () {
       const admission = yield* Admission
       call.stage = "admission"
+      call.model = request.model
       const admitted = yield* admission.admit(call.caller, request)
       call.stage = "execution"
       const { job } = admitted.row

@@ -17,6 +17,8 @@ export interface Driver {
   /** Afterwards the blob is durable under the name, all of it or nothing. The same name again replaces it. */
   readonly put: (name: string, bytes: Uint8Array) => Effect.Effect<void, Outage>
   readonly get: (name: string) => Effect.Effect<Uint8Array | null, Outage>
+  /** Afterwards there is none of this name. Twice: no change. */
+  readonly remove: (name: string) => Effect.Effect<void, Outage>
   /** Names that begin so, sorted. */
   readonly names: (prefix: string) => Effect.Effect<ReadonlyArray<string>, Outage>
 }
@@ -35,11 +37,23 @@ export interface NewSegment extends Omit<SegmentManifest, "bytes" | "sha256" | "
 export class Archive extends Context.Service<
   Archive,
   {
+    /** False: no cold storage is configured; it is empty, and writing is an Outage. */
+    readonly isThere: boolean
     /** Writes blob, then manifest: a segment exists once its manifest does. The same segment again changes nothing. */
     readonly write: (segment: NewSegment) => Effect.Effect<SegmentManifest, Outage>
     /** Reads everything back and compares size, hash, line count and manifest. */
     readonly verify: (id: SegmentId) => Effect.Effect<SegmentManifest, BrokenSegment | Outage>
     readonly lines: (id: SegmentId) => Effect.Effect<ReadonlyArray<string>, BrokenSegment | Outage>
+    /**
+     * Afterwards this segment stands, read back, and the one that it replaces does not. Whoever dies in between leaves both, and the same call again
+     * goes on.
+     */
+    readonly replace: (
+      segment: NewSegment & { readonly replaces: SegmentId }
+    ) => Effect.Effect<SegmentManifest, BrokenSegment | Outage>
+    /** What `list` gives, after the end of every replacement that broke off. */
+    readonly settle: Effect.Effect<ReadonlyArray<SegmentManifest>, BrokenSegment | Outage>
+    /** Without those that another one replaces. */
     readonly list: Effect.Effect<ReadonlyArray<SegmentManifest>, BrokenSegment | Outage>
     /** Whether it answers, by one question whose cost does not grow with what it holds. */
     readonly ping: Effect.Effect<void, Outage>
@@ -133,7 +147,8 @@ const unpack = (id: SegmentId, bytes: Uint8Array) =>
     catch: (cause) => new BrokenSegment({ segmentId: id, why: `cannot be unpacked: ${String(cause)}` })
   })
 
-export const make = (driver: Driver): Archive["Service"] => {
+/** What stands there, as its manifests and their files say. */
+const makeReading = (driver: Driver) => {
   const manifestOf = Effect.fnUntraced(function* (id: SegmentId) {
     const bytes = yield* driver.get(manifestName(id))
     if (bytes === null) return yield* new BrokenSegment({ segmentId: id, why: "has no manifest" })
@@ -153,35 +168,83 @@ export const make = (driver: Driver): Archive["Service"] => {
     }
     return { manifest, lines }
   })
+  const listed = Effect.gen(function* () {
+    const names = yield* driver.names("segments/")
+    const ids = segmentIds(names.filter((name) => name.endsWith(".manifest.json")))
+    const found = yield* Effect.forEach(ids, manifestOf)
+    const replaced = new Set(found.flatMap(({ replaces }) => replaces ?? []))
+    const current = found.filter(({ id }) => !replaced.has(id))
+    return { current, left: segmentIds(names).filter((id) => replaced.has(id)) }
+  })
+  return { checked, listed }
+}
+
+export const make = (driver: Driver): Archive["Service"] => {
+  const { checked, listed } = makeReading(driver)
+  const write = Effect.fn("Archive.write")(function* ({ lines, ...about }: NewSegment) {
+    // A whole segment holds all that its name stands for: who comes late, or to what a prune that broke off has left, must not replace it.
+    const known = yield* Effect.option(checked(about.id))
+    if (known._tag === "Some") return known.value.manifest
+    const bytes = yield* Effect.sync(() => pack(lines))
+    const fields = {
+      ...about,
+      count: lines.length,
+      compression: "gzip" as const,
+      bytes: bytes.byteLength,
+      sha256: sha256(bytes)
+    }
+    const manifest: SegmentManifest = { ...fields, digest: digestOf(fields) }
+    yield* driver.put(blobName(about.id), bytes)
+    yield* driver.put(manifestName(about.id), Buffer.from(`${canonicalJson(manifest)}\n`))
+    return manifest
+  })
+  /** The file first: what is left of a break is a manifest that names it, and not text that nothing names. */
+  const remove = (id: SegmentId) => Effect.andThen(driver.remove(blobName(id)), driver.remove(manifestName(id)))
   return Archive.of({
-    write: Effect.fn("Archive.write")(function* ({ lines, ...about }: NewSegment) {
-      // A whole segment holds all that its name stands for: who comes late, or to what a prune that broke off has left, must not replace it.
-      const known = yield* Effect.option(checked(about.id))
-      if (known._tag === "Some") return known.value.manifest
-      const bytes = yield* Effect.sync(() => pack(lines))
-      const fields = {
-        ...about,
-        count: lines.length,
-        compression: "gzip" as const,
-        bytes: bytes.byteLength,
-        sha256: sha256(bytes)
-      }
-      const manifest: SegmentManifest = { ...fields, digest: digestOf(fields) }
-      yield* driver.put(blobName(about.id), bytes)
-      yield* driver.put(manifestName(about.id), Buffer.from(`${canonicalJson(manifest)}\n`))
+    isThere: true,
+    write,
+    replace: Effect.fn("Archive.replace")(function* (segment) {
+      yield* write(segment)
+      const { manifest } = yield* checked(segment.id)
+      yield* remove(segment.replaces)
       return manifest
+    }),
+    settle: Effect.gen(function* () {
+      const { current, left } = yield* listed
+      for (const { id, replaces } of current) {
+        if (replaces === undefined || !left.includes(replaces)) continue
+        yield* checked(id)
+        yield* remove(replaces)
+      }
+      return current
     }),
     verify: Effect.fn("Archive.verify")((id: SegmentId) => Effect.map(checked(id), ({ manifest }) => manifest)),
     lines: Effect.fn("Archive.lines")((id: SegmentId) => Effect.map(checked(id), ({ lines }) => lines)),
-    list: Effect.gen(function* () {
-      const names = yield* driver.names("segments/")
-      const ids = segmentIds(names.filter((name) => name.endsWith(".manifest.json")))
-      return yield* Effect.forEach(ids, manifestOf)
-    }),
+    list: Effect.map(listed, ({ current }) => current),
     ping: Effect.asVoid(driver.get("segments/ping")),
     blobs: driver
   })
 }
+
+const nowhere = new Outage({ of: "Archive", during: "write", cause: new Error("no cold storage is configured") })
+
+/** Where an operator wants no cold storage. */
+export const none: Archive["Service"] = Archive.of({
+  isThere: false,
+  write: () => Effect.fail(nowhere),
+  replace: () => Effect.fail(nowhere),
+  verify: (segmentId) => Effect.fail(new BrokenSegment({ segmentId, why: "has no manifest" })),
+  lines: (segmentId) => Effect.fail(new BrokenSegment({ segmentId, why: "has no manifest" })),
+  settle: Effect.succeed([]),
+  list: Effect.succeed([]),
+  ping: Effect.void,
+  blobs: {
+    put: () => Effect.fail(nowhere),
+    remove: () => Effect.fail(nowhere),
+    get: () => Effect.succeed(null),
+    names: () => Effect.succeed([])
+  }
+})
 
 /** For back ends: a failure of theirs as an `Outage` of the archive. */
 export const outage = (during: string) => (cause: unknown) => new Outage({ of: "Archive", during, cause })

@@ -1,7 +1,8 @@
 /**
  * Group commit for back ends that speak to a server: what arrives while a batch is on its way leaves together as the next one, so batches grow with
  * the load and a lone call never waits for company. After a crowd the next batch fills up for a while: a server that is busy does more in fewer,
- * larger batches, and so does this process. Each caller learns its own outcome; a batch that fails as a whole fails as an Outage for each.
+ * larger batches, and so does this process. Each caller learns its own outcome; a batch that fails as a whole fails as an Outage for each, and when it
+ * took long to fail, for those as well who waited behind it: nobody waits for one silence after another.
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
@@ -30,6 +31,8 @@ const CROWD_MIN = 4
 /** For how long the next batch then fills up: this many times what the last one took, and never longer than `REST_MAX_MS`. */
 const REST_SHARE = 2
 const REST_MAX_MS = 100
+/** A batch that failed after so long was not answered. */
+const SILENCE_MS = 1000
 const NANOS_PER_MS = 1_000_000
 
 interface Waiting<Item, Result, Error> {
@@ -65,6 +68,12 @@ export const make = <Item, Result, Error = never>(
         Effect.exit
       )
 
+    const giveUp = (exit: Exit.Exit<ReadonlyArray<Exit.Exit<Result, Error>>, Outage>): void => {
+      const behind = waiting
+      waiting = []
+      for (const { done } of behind) Deferred.doneUnsafe(done, outcomeOf(options, exit, 0))
+    }
+
     /** To see that nothing waits and to come to rest is one step, which no caller gets between: he would wait for nobody. */
     const takeBatch = (): ReadonlyArray<Waiting<Item, Result, Error>> | null => {
       if (waiting.length === 0) {
@@ -80,8 +89,9 @@ export const make = <Item, Result, Error = never>(
     const drain: Effect.Effect<void> = Effect.gen(function* () {
       for (let batch = takeBatch(); batch !== null; batch = takeBatch()) {
         const from = yield* Clock.monotonicTimeNanos
-        yield* carryOut(batch)
+        const exit = yield* carryOut(batch)
         const tookMs = Number((yield* Clock.monotonicTimeNanos) - from) / NANOS_PER_MS
+        if (Exit.isFailure(exit) && tookMs >= SILENCE_MS) giveUp(exit)
         const isFull = waiting.length >= options.batchMax
         if (batch.length >= CROWD_MIN && !isFull) yield* Effect.sleep(Math.min(tookMs * REST_SHARE, REST_MAX_MS))
       }

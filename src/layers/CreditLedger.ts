@@ -35,6 +35,15 @@ export interface LedgerFinding {
   readonly summed: Balance
 }
 
+/** Of all namespaces together, so it may be more than one account can hold. */
+export interface LedgerTotals {
+  readonly namespaces: number
+  readonly granted: bigint
+  readonly available: bigint
+  readonly reserved: bigint
+  readonly spent: bigint
+}
+
 export interface Driver {
   /** Adds to what is available. Refused: `not_found` (no such namespace), `invalid_request` (sum above what an account holds). */
   readonly grant: (grant: Grant) => Effect.Effect<Balance, Refusal | Outage>
@@ -47,6 +56,8 @@ export interface Driver {
   ) => Effect.Effect<ReadonlyArray<CreditEntry>, Outage>
   /** Namespaces whose stored balance is not the sum of their entries, or whose reservation is not that of their open jobs. Empty: all is well. */
   readonly audit: Effect.Effect<ReadonlyArray<LedgerFinding>, Outage>
+  /** The sum of all stored balances. */
+  readonly totals: Effect.Effect<LedgerTotals, Outage>
 }
 
 export class CreditLedger extends Context.Service<CreditLedger, Driver>()("resultity/layers/CreditLedger") {}
@@ -58,5 +69,18 @@ export const make = (driver: Driver): CreditLedger["Service"] =>
     grant: Effect.fn("CreditLedger.grant")(driver.grant, Effect.tap(check)),
     balance: Effect.fn("CreditLedger.balance")(driver.balance, Effect.tap(check)),
     entries: Effect.fn("CreditLedger.entries")(driver.entries),
-    audit: driver.audit
+    audit: driver.audit,
+    totals: driver.totals
   })
+
+/** For back ends that add balances up themselves. */
+export const totalsOf = (balances: ReadonlyArray<Balance>): LedgerTotals => {
+  const sum = (of: (balance: Balance) => bigint) => balances.reduce((total, balance) => total + of(balance), 0n)
+  return {
+    namespaces: balances.length,
+    granted: sum(({ granted }) => granted),
+    available: sum(({ available }) => available),
+    reserved: sum(({ reserved }) => reserved),
+    spent: sum(({ spent }) => spent)
+  }
+}

@@ -14,7 +14,7 @@ export type Scope =
   | { readonly _tag: "Operator"; readonly by: string }
 
 export type RecordPatch = Partial<
-  Omit<JobRecord, "jobId" | "version" | "namespaceId" | "keyId" | "environment" | "createdAt" | "service">
+  Omit<JobRecord, "jobId" | "version" | "namespaceId" | "keyId" | "environment" | "createdAt" | "service" | "tombstone">
 >
 
 /** A change of a record by whoever acts for the job under this epoch (0: nobody claimed it yet). */
@@ -29,7 +29,7 @@ export interface Change {
   readonly durable: boolean
 }
 
-/** missing: no such document. stale: a later epoch has changed it already, or a note came after the end, and nothing was changed. */
+/** missing: no such document, or one that is frozen: on its way to the archive, or without its body for good. stale: a later epoch has changed it already, or a note came after the end, and nothing was changed. */
 export type Patched = "done" | "missing" | "stale"
 
 export interface Driver {

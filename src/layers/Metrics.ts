@@ -31,6 +31,17 @@ export const messagesUnreadable = counter("resultity_messages_unreadable_total",
 export const subscribersCut = counter("resultity_subscribers_cut_total", "Readers cut off because they fell behind")
 export const notices = counter("resultity_notices_total", "Attempts to deliver a notice to a webhook, by outcome")
 export const works = counter("resultity_works_total", "Long works that are over, by kind and state")
+export const rollupEntries = counter(
+  "resultity_rollup_entries_total",
+  "Ledger entries taken into rollups, by definition"
+)
+export const rollupsClosedUntil = Metric.gauge("resultity_rollups_closed_until_seconds", {
+  description: "Epoch seconds up to which every rollup is closed"
+})
+export const episodes = counter(
+  "resultity_episodes_total",
+  "Episodes that detectors opened or closed, by type and change"
+)
 export const nodesConnected = Metric.gauge("resultity_nodes_connected", {
   description: "Sessions of nodes in this daemon"
 })

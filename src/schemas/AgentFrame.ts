@@ -125,6 +125,14 @@ export type AgentFrame = typeof AgentFrame.Type
 /** How an agent's frame stands on the wire: its number beside it. */
 export const NumberedAgentFrame = Schema.Struct({ n: Schema.Int, frame: AgentFrame })
 
+/** A restriction as its node hears of it. */
+export const TellingRestriction = Schema.Struct({
+  kind: Schema.String,
+  reason: Schema.NullOr(Schema.String),
+  until: Schema.NullOr(Schema.Int)
+})
+export type TellingRestriction = typeof TellingRestriction.Type
+
 export const DaemonFrame = Schema.TaggedUnion({
   Challenge: { protocol: Schema.Int, serverId: Schema.String, nonce: Hex(32), at: Schema.Int },
   Registered: { sessionId: SessionId, digest: Schema.String, heartbeatMs: Schema.Int },
@@ -152,7 +160,12 @@ export const DaemonFrame = Schema.TaggedUnion({
   Cancel: { jobId: JobId, attempt: Schema.Int, code: Schema.String },
   /** The result is recorded and settled (or came too late): forget the attempt. */
   Settled: { jobId: JobId, attempt: Schema.Int, status: Schema.Literals(["accepted", "stale", "refused"]) },
-  HeartbeatSeen: { digest: Schema.String, at: Schema.Int },
+  /** With what holds the node back, as far as it is told: why, and until when (null: until somebody lifts it). Absent: nothing. */
+  HeartbeatSeen: {
+    digest: Schema.String,
+    at: Schema.Int,
+    restrictions: Schema.optionalKey(Schema.Array(TellingRestriction))
+  },
   /** Finish what runs, take no more, then leave. */
   Drain: {}
 })

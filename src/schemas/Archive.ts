@@ -4,23 +4,36 @@
  */
 import * as Schema from "effect/Schema"
 import { NamespaceId } from "./Ids.ts"
+import { Incident } from "./Incident.ts"
 import { JobRecord, LogEntry } from "./JobRecord.ts"
+import { SegmentId } from "./SegmentId.ts"
+import { ErasureStone } from "./Tombstone.ts"
 import { TokenEvent } from "./TokenEvent.ts"
 
-export const DataClass = Schema.Literals(["jobs"])
+export { SegmentId }
+
+/**
+ * jobs: all of a job. bodies: what was asked and answered, before the rest leaves. metadata: the rest, later. held: all of a job that is under legal
+ * hold. logs and incidents: entries of no live job, and incidents.
+ */
+export const JobClass = Schema.Literals(["jobs", "bodies", "metadata", "held"])
+export type JobClass = typeof JobClass.Type
+export const EntryClass = Schema.Literals(["logs", "incidents"])
+export type EntryClass = typeof EntryClass.Type
+export const DataClass = Schema.Literals([...JobClass.literals, ...EntryClass.literals, "rollups"])
 export type DataClass = typeof DataClass.Type
 
-export const SegmentId = Schema.String.check(Schema.isPattern(/^seg_[0-9a-f]{32}$/)).pipe(Schema.brand("SegmentId"))
-export type SegmentId = typeof SegmentId.Type
+export const isJobClass = Schema.is(JobClass)
 
 export const SegmentManifest = Schema.Struct({
   id: SegmentId,
   dataClass: DataClass,
-  namespaceId: NamespaceId,
+  /** null: of nobody's, such as an incident of a node, or of all, as rollups are. */
+  namespaceId: Schema.NullOr(NamespaceId),
   recordVersion: Schema.Int,
   /** Lines in the file. */
   count: Schema.Int,
-  /** Span of `finishedAt` of the records in it, epoch ms, both ends included. */
+  /** Span of `finishedAt` of the records in it, of `at` of entries, or of `period` of rollups, epoch ms, both ends included. */
   from: Schema.Int,
   to: Schema.Int,
   compression: Schema.Literal("gzip"),
@@ -29,6 +42,8 @@ export const SegmentManifest = Schema.Struct({
   /** Of the compressed file, hexadecimal. */
   sha256: Schema.String.check(Schema.isPattern(/^[0-9a-f]{64}$/)),
   createdAt: Schema.Int,
+  /** The segment that this one stands for, without what was erased from it since. */
+  replaces: Schema.optionalKey(SegmentId),
   /** SHA-256 of the canonical JSON of the other fields; manifests of earlier programs have none. */
   digest: Schema.optionalKey(Schema.String.check(Schema.isPattern(/^[0-9a-f]{64}$/)))
 })
@@ -43,3 +58,10 @@ export const ArchivedLine = Schema.toCodecJson(
   })
 )
 export type ArchivedLine = typeof ArchivedLine.Type
+
+/** In the place of a job that was erased. */
+export const ErasedLine = Schema.Struct({ erased: ErasureStone })
+export type ErasedLine = typeof ErasedLine.Type
+
+export const LogLine = Schema.toCodecJson(Schema.Struct({ log: LogEntry }))
+export const IncidentLine = Schema.toCodecJson(Schema.Struct({ incident: Incident }))

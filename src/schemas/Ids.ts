@@ -32,6 +32,8 @@ export const NoticeId = prefixed("notice").pipe(Schema.brand("NoticeId"))
 export type NoticeId = typeof NoticeId.Type
 export const WorkId = prefixed("work").pipe(Schema.brand("WorkId"))
 export type WorkId = typeof WorkId.Type
+export const ErasureId = prefixed("erasure").pipe(Schema.brand("ErasureId"))
+export type ErasureId = typeof ErasureId.Type
 export const EnvelopeId = prefixed("msg").pipe(Schema.brand("EnvelopeId"))
 export type EnvelopeId = typeof EnvelopeId.Type
 export const LeaseToken = prefixed("lease").pipe(Schema.brand("LeaseToken"))
@@ -71,6 +73,7 @@ export const freshIncidentId = fresh<IncidentId>("incident")
 export const freshWebhookId = fresh<WebhookId>("webhook")
 export const freshNoticeId = fresh<NoticeId>("notice")
 export const freshWorkId = fresh<WorkId>("work")
+export const freshErasureId = fresh<ErasureId>("erasure")
 export const freshEnvelopeId = fresh<EnvelopeId>("msg")
 
 /** The lease of an attempt follows from it, so whoever takes an attempt over can give its slot back. */

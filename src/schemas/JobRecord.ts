@@ -9,10 +9,11 @@ import { Constraints, Endpoint, Environment, Mode, Priority } from "./Job.ts"
 import { JobMoment } from "./JobMoment.ts"
 import { AttemptState, JobState } from "./JobState.ts"
 import { Decision, Gpu } from "./NodeProfile.ts"
+import { Tombstone } from "./Tombstone.ts"
 import { FinishReason } from "./TokenEvent.ts"
 
 /** Grows when the document's shape changes; archives carry it. */
-export const RECORD_VERSION = 1
+export const RECORD_VERSION = 2
 
 export const AttemptRecord = Schema.Struct({
   attempt: Schema.Int,
@@ -66,14 +67,35 @@ export const Output = Schema.Struct({
 })
 export type Output = typeof Output.Type
 
+/** What whoever asked thinks of the answer. */
+export const Feedback = Schema.Struct({
+  /** 1 (useless) to 5 (what was wanted). */
+  score: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 5 })),
+  label: Schema.NullOr(Schema.String.check(Schema.isPattern(/^[a-z][a-z0-9_]{0,63}$/))),
+  comment: Schema.NullOr(Schema.String.check(Schema.isMaxLength(2000))),
+  at: Schema.Int
+})
+export type Feedback = typeof Feedback.Type
+
 export const Evaluation = Schema.Struct({
   failure: Schema.Boolean,
   failures: Schema.Array(Schema.Struct({ attempt: Schema.Int, nodeId: Schema.NullOr(NodeId), code: Schema.String })),
   /** null: nobody can tell. */
   lowConfidence: Schema.NullOr(Schema.Boolean),
-  moderation: Schema.Array(Schema.String)
+  moderation: Schema.Array(Schema.String),
+  feedback: Schema.optionalKey(Feedback)
 })
 export type Evaluation = typeof Evaluation.Type
+
+/** What a node said of its result, beside what was counted here. */
+export const Claim = Schema.Struct({
+  promptTokens: Schema.Int,
+  outputTokens: Schema.Int,
+  countedTokens: Schema.Int,
+  /** Of the text in UTF-8: of one model they are as many a token at every node, however its runtime cuts them into pieces. */
+  outputBytes: Schema.Int
+})
+export type Claim = typeof Claim.Type
 
 export const SystemMetrics = Schema.Struct({
   queueMs: Schema.NullOr(Schema.Int),
@@ -82,7 +104,11 @@ export const SystemMetrics = Schema.Struct({
   totalMs: Schema.NullOr(Schema.Int),
   retries: Schema.Int,
   gpu: Schema.NullOr(Gpu),
-  configDigest: Schema.String
+  configDigest: Schema.String,
+  /** Absent: there was no result, or the record is from before this was kept. */
+  claim: Schema.optionalKey(Claim),
+  /** The beginning of the answer's SHA-256, to see the same one again. */
+  answer: Schema.optionalKey(Schema.String)
 })
 export type SystemMetrics = typeof SystemMetrics.Type
 
@@ -126,8 +152,10 @@ export const JobRecord = Schema.Struct({
   completeness: Completeness,
   truncatedReason: Schema.NullOr(Schema.String),
   moments: Schema.Array(Schema.Struct({ at: Schema.Int, moment: JobMoment })),
-  /** Legal hold: never archived away while set. */
-  held: Schema.Boolean
+  /** Legal hold: nothing of it is deleted while set, unless it stands in the archive under the same hold. */
+  held: Schema.Boolean,
+  /** Once the body has left; request, choices, workflow and pieces are gone then. */
+  tombstone: Schema.optionalKey(Tombstone)
 })
 export type JobRecord = typeof JobRecord.Type
 

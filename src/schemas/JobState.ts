@@ -64,3 +64,14 @@ export interface JobRow {
   readonly errorCode: string | null
   readonly finishedAt: number | null
 }
+
+/** Codes by which a runtime says that the request itself is at fault: any node would say the same. */
+const REQUEST_FAULTS: ReadonlySet<string | null> = new Set([
+  "invalid_body",
+  "runtime_400",
+  "runtime_413",
+  "runtime_415",
+  "runtime_422"
+])
+
+export const isRequestFault = (errorCode: string | null): boolean => REQUEST_FAULTS.has(errorCode)

@@ -3,6 +3,9 @@ import * as Schema from "effect/Schema"
 import { KeyId, NamespaceId } from "./Ids.ts"
 import { Environment } from "./Job.ts"
 
+export const STANDARD_TIER = "standard"
+export const RetentionTier = Schema.String.check(Schema.isPattern(/^[a-z][a-z0-9_-]{0,31}$/))
+
 export const NamespaceRules = Schema.Struct({
   /** May ask for priority `urgent`. */
   urgent: Schema.Boolean,
@@ -10,8 +13,12 @@ export const NamespaceRules = Schema.Struct({
   weight: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 1000 })),
   /** Jobs that are not ended, at most. */
   openJobsMax: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 1_000_000 })),
-  /** Days a finished job stays in the live records. */
-  retentionDays: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 180 })),
+  /** Days a finished job stays in the live records; null: as its tier says. */
+  retentionDays: Schema.NullOr(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 180 }))),
+  /** Which clocks of the settings hold; absent: `standard`. */
+  retentionTier: Schema.optionalKey(RetentionTier),
+  /** Legal hold over all its jobs: none is erased, dropped or pruned while it lasts. */
+  held: Schema.optionalKey(Schema.Boolean),
   /** Whether prompt and answer are kept after the result window. */
   persistPayloads: Schema.Boolean
 })
@@ -21,7 +28,7 @@ export const defaultRules: NamespaceRules = {
   urgent: false,
   weight: 1,
   openJobsMax: 10_000,
-  retentionDays: 30,
+  retentionDays: null,
   persistPayloads: true
 }
 

@@ -49,6 +49,7 @@ export const REFUSALS = {
 
 export const RefusalCode = Schema.Literals(Object.keys(REFUSALS) as ReadonlyArray<keyof typeof REFUSALS>)
 export type RefusalCode = typeof RefusalCode.Type
+export const isRefusalCode = Schema.is(RefusalCode)
 
 export class Refusal extends Schema.TaggedError<Refusal>()("Refusal", {
   code: RefusalCode,
@@ -57,7 +58,9 @@ export class Refusal extends Schema.TaggedError<Refusal>()("Refusal", {
   /** The field of the request that is wrong. */
   param: Schema.optionalKey(Schema.String),
   retryAfterMs: Schema.optionalKey(Schema.Int),
-  jobId: Schema.optionalKey(Schema.String)
+  jobId: Schema.optionalKey(Schema.String),
+  /** How the job stands that is told of, as its view. */
+  job: Schema.optionalKey(Schema.Json)
 }) {
   get meaning(): Meaning {
     return REFUSALS[this.code]
@@ -68,5 +71,10 @@ export class Refusal extends Schema.TaggedError<Refusal>()("Refusal", {
 export const refuse = (
   code: RefusalCode,
   message: string,
-  more: { readonly param?: string; readonly retryAfterMs?: number; readonly jobId?: string } = {}
+  more: {
+    readonly param?: string
+    readonly retryAfterMs?: number
+    readonly jobId?: string
+    readonly job?: Schema.Json
+  } = {}
 ): Refusal => new Refusal({ code, message, ...more })

@@ -5,6 +5,8 @@
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { CreditsFromString } from "./Credits.ts"
+import { DetectorRules } from "./DetectorRules.ts"
+import { initialRetention, RetentionSettings } from "./Retention.ts"
 
 const Ms = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 86_400_000 }))
 
@@ -54,7 +56,21 @@ export const RuntimeSettings = Schema.Struct({
   /** Age of the last snapshot at which the next one is made; 0: none by itself. Versions of earlier programs have none. */
   snapshotEveryMs: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 31_622_400_000 })).pipe(
     Schema.withDecodingDefaultKey(Effect.succeed(0))
-  )
+  ),
+  /** A job that completed after so long is a warning. Stored settings may be older than this rule, and those below. */
+  slowJobMs: Ms.pipe(Schema.withDecodingDefaultKey(Effect.succeed(120_000))),
+  /** The mean probability of an answer's tokens below which it is one of low confidence. */
+  confidenceMin: Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1 })).pipe(
+    Schema.withDecodingDefaultKey(Effect.succeed(0.3))
+  ),
+  /** By flag: words that set it. */
+  moderation: Schema.Record(
+    Schema.String.check(Schema.isPattern(/^[a-z][a-z0-9_]{0,63}$/)),
+    Schema.Array(Schema.String.check(Schema.isPattern(/^\S.{0,99}$/u))).check(Schema.isMaxLength(1000))
+  ).pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))),
+  detectors: DetectorRules.pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))),
+  /** How long what is kept; versions of earlier programs have none. */
+  retention: RetentionSettings.pipe(Schema.withDecodingDefaultKey(Effect.succeed(initialRetention)))
 })
 export type RuntimeSettings = typeof RuntimeSettings.Type
 
@@ -83,7 +99,8 @@ export const initialSettings: typeof RuntimeSettings.Encoded = {
   idempotencyMs: 86_400_000,
   outboxMax: 100_000,
   laneMax: 100_000,
-  snapshotEveryMs: 0
+  snapshotEveryMs: 0,
+  retention: initialRetention
 }
 
 /** One published version of the settings. */

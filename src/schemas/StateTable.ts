@@ -6,9 +6,10 @@
 
 /**
  * How a value stands in a snapshot. text: plain. free: what a person wrote, as JSON text. json: canonical JSON text. lane: the same, of an object
- * with a lane's four fields. facts: the same, of what is fixed about a job. environment: text that a fork replaces. int: a whole number of up to 64 bits. number: any.
+ * with a lane's four fields. facts: the same, of what is fixed about a job. environment: text that a fork replaces. int: a whole number of up to 64 bits.
+ * amount: a whole number of any size, as decimal text. number: any.
  */
-export type ColumnType = "text" | "free" | "json" | "lane" | "facts" | "environment" | "int" | "number"
+export type ColumnType = "text" | "free" | "json" | "lane" | "facts" | "environment" | "int" | "amount" | "number"
 
 export interface StateColumn {
   readonly name: string
@@ -31,6 +32,8 @@ export interface StateTable {
    */
   readonly passing: Readonly<Record<string, string | null>>
   readonly inFork: InFork
+  /** A store that nobody used has rows of it, made with the table: they do not make it one that holds something, and a fill replaces them by key. */
+  readonly seeded: boolean
 }
 
 export type StateValue = string | number | bigint | null
@@ -41,11 +44,12 @@ export interface StateOptions {
   readonly version?: number
   readonly passing?: StateTable["passing"]
   readonly inFork?: InFork
+  readonly seeded?: boolean
 }
 
 /** `"!id name:free at:int"`: columns in order, `!` before those of the key, of type text where none is said. */
 export const stateTable = (name: string, columns: string, options: StateOptions = {}): StateTable => {
-  const { version = 1, passing = {}, inFork = "kept" } = options
+  const { version = 1, passing = {}, inFork = "kept", seeded = false } = options
   const words = columns.split(" ")
   return {
     name,
@@ -56,7 +60,8 @@ export const stateTable = (name: string, columns: string, options: StateOptions 
     }),
     key: words.flatMap((word, at) => (word.startsWith("!") ? [at] : [])),
     passing,
-    inFork
+    inFork,
+    seeded
   }
 }
 
@@ -84,9 +89,10 @@ export const STATE: ReadonlyArray<StateTable> = [
   stateTable("model", "!environment:environment !name:free endpoints:json first_seen_at:int"),
   stateTable("config_version", `!version:int digest settings:json ${HISTORY} at:int`),
   stateTable("audit", "!seq:int actor:free action:free subject:free reason:free detail:json at:int hash"),
-  // Who leads is news; how far a sweep came is not.
+  // Who leads is news; how far a sweep came is not. A fork's sweeps begin anew: what they went over may not be there.
   stateTable("sweeper_state", "!name epoch:int watermark:json swept:int", {
-    passing: { leader: null, swept_at: null, last_error: null }
+    passing: { leader: null, swept_at: null, last_error: null },
+    inFork: "dropped"
   }),
   stateTable(
     "job",
@@ -102,7 +108,43 @@ node_id run_at:int prompt_tokens:int output_tokens:int charged:int error_code fi
   ),
   stateTable("credit_entry", "!namespace_id !seq:int kind amount:int job_id reference at:int"),
   // A client of the fork is nobody who asked before.
-  stateTable("idempotency_key", "!namespace_id !key body_hash job_id expires_at:int", { inFork: "dropped" })
+  stateTable("idempotency_key", "!namespace_id !key body_hash job_id expires_at:int", { inFork: "dropped" }),
+  // An hour that was closed and an invoice that was sent stay as they were: added up anew, a late entry would stand in another hour. A fork has sent none.
+  stateTable("rollup_progress", "!definition closed_until:int", { inFork: "dropped", seeded: true }),
+  stateTable(
+    "rollup_place",
+    "!namespace_id seq:int jobs_seq:int period:int granted:amount available:amount reserved:amount spent:amount open_jobs:int",
+    { inFork: "dropped" }
+  ),
+  stateTable(
+    "rollup_credits",
+    `!period:int !namespace_id first_seq:int last_seq:int opened:int ended:int granted:amount reserved:amount settled:amount refunded:amount
+granted_at_end:amount available_at_end:amount reserved_at_end:amount spent_at_end:amount open_jobs_at_end:int`.replace(
+      "\n",
+      " "
+    ),
+    { inFork: "dropped" }
+  ),
+  stateTable(
+    "rollup_jobs",
+    `!period:int !key environment:environment namespace_id model mode state jobs:int prompt_tokens:int output_tokens:int cost:amount
+total_ms:int started:int queue_ms:int`.replace("\n", " "),
+    { inFork: "dropped" }
+  ),
+  stateTable(
+    "rollup_accounts",
+    `!period:int !environment:environment namespaces:int keys:int open_jobs:int granted:amount available:amount reserved:amount
+spent:amount`.replace("\n", " "),
+    { inFork: "dropped" }
+  ),
+  // Names segments of cold storage, in which the rows of these days are.
+  stateTable("rollup_day", "!day:int segments:json rows:int at:int", { inFork: "dropped" }),
+  // What is to be forgotten is forgotten after a restore too, and in a fork; stones are the proof. Free text is JSON text in every back end.
+  stateTable(
+    "erasure",
+    `!id namespace_id job_id client_tag:json asked_by:json reason:json asked_at:int cursor erased:int refused:int done_at:int`
+  ),
+  stateTable("erasure_stone", "!job_id body:json")
 ]
 
 /** Tables beside those, and why no snapshot holds their rows. */

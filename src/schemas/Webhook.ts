@@ -40,7 +40,7 @@ export const WebhookStanding = Webhook.pipe(
 )
 export type WebhookStanding = typeof WebhookStanding.Type
 
-export const NoticeType = Schema.Literals(["incident.opened", "webhook.test"])
+export const NoticeType = Schema.Literals(["incident.opened", "incident.closed", "webhook.test"])
 export type NoticeType = typeof NoticeType.Type
 
 /** `failed`: every attempt was made, or the receiver wants nothing any more. */
@@ -48,7 +48,7 @@ export const NoticeState = Schema.Literals(["pending", "delivered", "failed"])
 export type NoticeState = typeof NoticeState.Type
 
 export const Notice = Schema.Struct({
-  /** The header `webhook-id`: one for each incident and webhook, whatever happens. */
+  /** The header `webhook-id`: one for each incident, its opening or its end, and webhook, whatever happens. */
   id: NoticeId,
   webhookId: WebhookId,
   type: NoticeType,

@@ -98,7 +98,7 @@ const inView = Effect.fnUntraced(function* (
   const previous = before === null ? null : Heads.cidIn(before.root)
   const about = { format: SNAPSHOT_FORMAT, number: last + 1, previous, environment, at, scrubbed: true } as const
   const root = yield* sink.block({ ...about, state, references } satisfies Snapshot)
-  const signature = yield* signer.sign(sealedBytes(root))
+  const signature = Buffer.from(signer.sign(sealedBytes(root)), "hex")
   const seal = { type: "ed25519", signer: Buffer.from(signer.publicKey, "hex"), signature } as const
   const sealed = yield* sink.block({ seal, snapshot: root } satisfies Sealed)
   yield* sink.flush

@@ -10,4 +10,4 @@ export const sealedBytes = (root: CID): Uint8Array => Buffer.concat([DOMAIN, roo
 export const signerOf = ({ seal }: Sealed): string => Buffer.from(seal.signer).toString("hex")
 
 export const isSealed = (sealed: Sealed): boolean =>
-  isSignedBy(signerOf(sealed), sealedBytes(sealed.snapshot), sealed.seal.signature)
+  isSignedBy(signerOf(sealed), sealedBytes(sealed.snapshot), Buffer.from(sealed.seal.signature).toString("hex"))

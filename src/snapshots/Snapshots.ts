@@ -12,7 +12,7 @@ import { JobRecords } from "../layers/JobRecords.ts"
 import type { Outage } from "../layers/Outage.ts"
 import { Signer } from "../layers/Signer.ts"
 import { StateRows } from "../layers/StateRows.ts"
-import type { Refusal } from "../schemas/Refusal.ts"
+import { type Refusal, refuse } from "../schemas/Refusal.ts"
 import type { SnapshotCheck, SnapshotDiff, SnapshotHead } from "../schemas/Snapshot.ts"
 import { type BrokenSnapshot, inColdStorage } from "./Blocks.ts"
 import { carOf } from "./Car.ts"
@@ -41,12 +41,21 @@ export class Snapshots extends Context.Service<
   static readonly layer = Layer.effect(
     Snapshots,
     Effect.gen(function* () {
-      const { blobs } = yield* Archive
+      const { isThere, blobs } = yield* Archive
       const { environment } = yield* DaemonConfig
-      return make({ rows: yield* StateRows, blobs, signer: yield* Signer, environment, records: yield* JobRecords })
+      const snapshots = make({
+        rows: yield* StateRows,
+        blobs,
+        signer: yield* Signer,
+        environment,
+        records: yield* JobRecords
+      })
+      return isThere ? snapshots : Snapshots.of({ ...snapshots, create: () => Effect.fail(NOWHERE) })
     })
   )
 }
+
+const NOWHERE = refuse("not_available", "No cold storage is configured, and a snapshot stands in it: --cold-storage.")
 
 export const headOf = (blobs: Driver, number: number): Effect.Effect<SnapshotHead, Failure> =>
   Effect.flatMap(Heads.read(blobs, number), (head) =>

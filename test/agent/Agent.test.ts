@@ -347,6 +347,32 @@ describe("an agent", () => {
     })
   )
 
+  it.live("D53: says once what holds it back, and once that nothing does any more", () =>
+    Effect.gen(function* () {
+      const daemon = yield* daemonWith({ deaf: true })
+      const said: Array<string> = []
+      const log = (message: string, facts: object) => void said.push(`${message} ${JSON.stringify(facts)}`)
+      yield* agentFor(daemon, { log })
+      const session = yield* wait(daemon.session(1))
+      const seen = { _tag: "HeartbeatSeen", digest: "d", at: 0 } as const
+      const restrictions = [
+        { kind: "cooldown", reason: "repeated faults", until: 1_764_032_430_000 },
+        { kind: "paused", reason: null, until: null }
+      ]
+      for (const frame of [seen, { ...seen, restrictions }, { ...seen, restrictions }, seen, seen]) session.send(frame)
+      session.send(assignment("a"))
+      yield* wait(session.frames.tagged("Result"))
+      assert.deepStrictEqual(
+        said.filter((line) => line.startsWith("the network")),
+        [
+          'the network holds this node back {"kind":"cooldown","until":"2025-11-25T01:00:30.000Z","reason":"repeated faults"}',
+          'the network holds this node back {"kind":"paused","until":"until somebody lifts it"}',
+          "the network takes this node again {}"
+        ]
+      )
+    })
+  )
+
   it.effect("gives a session up when the daemon falls silent", () =>
     Effect.gen(function* () {
       const daemon = yield* daemonWith({ heartbeatMs: 1_000, deaf: true })

@@ -3,8 +3,12 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { COMMANDS } from "../../src/cli/Commands.ts"
 import { callAt, fake } from "./FakeControl.ts"
+import { ledgerCases } from "./ledgerCases.ts"
 import * as Sample from "./samples.ts"
 import { snapshotCases } from "./snapshotCases.ts"
+import { incidentCases } from "./incidentCases.ts"
+import { recordCases } from "./recordCases.ts"
+import { erasureCases } from "./erasureCases.ts"
 import { webhookCases } from "./webhookCases.ts"
 
 const { NODE, NS, KEY, JOB, SEGMENT, AT } = Sample
@@ -21,8 +25,12 @@ interface Case {
 }
 
 const CASES: ReadonlyArray<Case> = [
+  ...incidentCases,
   ...webhookCases,
   ...snapshotCases,
+  ...ledgerCases,
+  ...recordCases,
+  ...erasureCases,
   {
     argv: ["jobs", "list", "--status", "completed", "--node", NODE.toUpperCase().replace("0X", "0x"), "--limit", "5"],
     asks: `GET /control/jobs?status=completed&node=${NODE}&limit=5`,
@@ -87,7 +95,7 @@ const CASES: ReadonlyArray<Case> = [
     argv: ["namespaces", "list"],
     asks: "GET /control/namespaces",
     answer: { data: [Sample.namespace] },
-    shows: [/^NAMESPACE/, /^ns_\w+ +shop +testnet +yes +3 +10000 +30 +dropped +2026/]
+    shows: [/^NAMESPACE/, /^ns_\w+ +shop +testnet +yes +3 +10000 +30 days +dropped +2026/]
   },
   {
     argv: ["namespaces", "create", "web shop", "--urgent", "--weight", "3", "--drop-payloads", ...REASON],
@@ -250,6 +258,7 @@ describe("a command", () => {
   it("is covered here, whichever it is", () => {
     const elsewhere = new Set([
       "jobs tail",
+      "jobs export",
       "archive cat",
       "archive restore",
       "snapshot export",
@@ -288,6 +297,7 @@ describe("a command", () => {
         ["sweepers"],
         ["archive", "list"],
         ["lanes"],
+        ["logs"],
         ["webhooks", "list"],
         ["snapshot", "list"],
         ["works", "list"]

@@ -22,6 +22,29 @@ describe("changes of the settings", () => {
     })
   })
 
+  it("reach the rules of detectors, and keep the dots of whom a promise is about", () => {
+    assert.deepStrictEqual(
+      changes(
+        "detectors.windowMs=60000",
+        "detectors.abuse.rejectionsMax=3",
+        "detectors.lying.restrict=cooldown",
+        "detectors.sla.targets.model/llama-3.1.totalMs=5",
+        'detectors.sla.targets.node/*={"totalMs":7}',
+        "detectors.sla.targets.model/gpt-4.1=null"
+      ),
+      {
+        detectors: {
+          windowMs: 60_000,
+          abuse: { rejectionsMax: 3 },
+          lying: { restrict: "cooldown" },
+          sla: {
+            targets: { "model/llama-3.1": { totalMs: 5 }, "node/*": { totalMs: 7 }, "model/gpt-4.1": null }
+          }
+        }
+      }
+    )
+  })
+
   it("take away what is set to null, whole or in part", () => {
     assert.deepStrictEqual(changes("aliases.gpt-4.1=null", "prices.llama-3.1=null"), {
       aliases: { "gpt-4.1": null },

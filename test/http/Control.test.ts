@@ -157,6 +157,21 @@ it.effect("A namespace and a key made here can be used at once, and a revoked ke
     assert.strictEqual((yield* askPublic("/v1/balance", { key: secret })).status, 200)
     assert.strictEqual((yield* post(`/control/keys/${key.id}/revoke`)).status, 200)
     assert.strictEqual((yield* askPublic("/v1/balance", { key: secret })).status, 401)
+    for (const [retentionTier, status, says] of [
+      ["space", 501, "not available here"],
+      ["strange", 400, "standard, extended"],
+      ["extended", 200, '"retentionTier":"extended"']
+    ] as const) {
+      const answer = yield* post(`/control/namespaces/${namespace.id}/rules`, { rules: { retentionTier } })
+      assert.strictEqual(answer.status, status)
+      assert.include(answer.text, says)
+    }
+    assert.include((yield* post(`/control/namespaces/${namespace.id}/hold`, { held: true })).text, '"held":true')
+    const heldBack = yield* post("/control/erasures", { namespaceId: namespace.id })
+    assert.deepStrictEqual([heldBack.status, heldBack.body.error.code], [409, "conflict"])
+    assert.strictEqual((yield* post(`/control/namespaces/${namespace.id}/hold`, { held: false })).status, 200)
+    const ordered = yield* post("/control/erasures", { namespaceId: namespace.id, user: "anna" })
+    assert.deepStrictEqual([ordered.status, (yield* ask("/control/erasures")).text.includes('"anna"')], [202, true])
     const amended = yield* post(`/control/namespaces/${namespace.id}/rules`, { rules: { retentionDays: 3 } })
     assert.include(amended.text, '"retentionDays":3')
     assert.include(amended.text, '"weight":7')
@@ -179,7 +194,7 @@ it.effect("Credits are granted as decimals, once for each reference, and never l
     assert.deepStrictEqual<unknown>(body["balance"], { granted: "12.5", available: "12.5", reserved: "0", spent: "0" })
     const { text } = yield* ask(`${at}/entries?limit=5`)
     assert.strictEqual(text.match(/"kind":"grant"/g)?.length, 1)
-    assert.deepStrictEqual<unknown>((yield* ask("/control/ledger/audit")).body, { ok: true, findings: [] })
+    assert.deepInclude((yield* ask("/control/ledger/audit")).body as never, { ok: true, findings: [] })
     assert.strictEqual(
       (yield* post("/control/namespaces/ns_nobody/grant", { amount: "1", reference: "r" })).status,
       404

@@ -124,6 +124,8 @@ it.effect("A result says that the job runs, how it failed, or that it is archive
     const archived = yield* ask(place({ state: "completed" }))
     assert.deepStrictEqual([archived.status, archived.body.error.code], [410, "archived"])
     assert.include(archived.body.error.message, "7 prompt and 3 output tokens")
+    const job = archived.body.job!
+    assert.deepStrictEqual([job.state, job.usage.prompt_tokens, job.usage.output_tokens], ["completed", 7, 3])
   }).pipe(Effect.provide(makeWorld()))
 )
 
@@ -223,6 +225,8 @@ it.effect("A search walks all jobs page by page, and its cursor serves its names
       cursor = `&cursor=${page.next_cursor}`
     } while (seen.length < 10)
     assert.deepStrictEqual(seen, [5, 4, 3, 2, 1])
+    const all = Schema.decodeUnknownSync(JobList, strict)((yield* ask("/v1/jobs?limit=5")).body)
+    assert.deepStrictEqual([all.data.length, all.has_more], [5, false])
     assert.strictEqual((yield* ask(`/v1/jobs?limit=2${cursor}`, { key: world.otherKey })).status, 400)
     const [flipped] = [`${cursor.slice(0, -1)}${cursor.endsWith("A") ? "B" : "A"}`]
     assert.strictEqual((yield* ask(`/v1/jobs?limit=2${flipped}`)).status, 400)

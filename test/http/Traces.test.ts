@@ -3,7 +3,7 @@ import { assert, it } from "@effect/vitest"
 import { Effect, Layer, Logger } from "effect"
 import { TestClock } from "effect/testing"
 import { Rejections, REJECTIONS_MAX } from "../../src/http/Rejections.ts"
-import { Incidents } from "../../src/layers/Incidents.ts"
+import { Incidents, make as makeIncidents } from "../../src/layers/Incidents.ts"
 import { Outage } from "../../src/layers/Outage.ts"
 import { refuse } from "../../src/schemas/Refusal.ts"
 import { operator } from "../support/recordFactories.ts"
@@ -64,7 +64,7 @@ it.effect(
     }).pipe(Effect.provide(makeWorld()))
 )
 
-const rejection = { refusal: refuse("rate_limited", "No."), stage: "rate", namespaceId: null, at: 0 } as const
+const rejection = { refusal: refuse("rate_limited", "No."), stage: "rate", caller: null, model: null, at: 0 } as const
 
 it.effect("Rejections are bounded while the store is out, and answers do not wait for it", () =>
   Effect.gen(function* () {
@@ -77,11 +77,16 @@ it.effect("Rejections are bounded while the store is out, and answers do not wai
     Effect.provide(
       Rejections.layer.pipe(
         Layer.provide(
-          Layer.succeed(Incidents, {
-            raise: () => Effect.fail(new Outage({ of: "Incidents", during: "raise", cause: null })),
-            list: () => Effect.succeed([]),
-            after: () => Effect.succeed([])
-          })
+          Layer.succeed(
+            Incidents,
+            makeIncidents({
+              raise: () => Effect.fail(new Outage({ of: "Incidents", during: "raise", cause: null })),
+              list: () => Effect.succeed([]),
+              after: () => Effect.succeed([]),
+              latest: () => Effect.succeed(null),
+              put: () => Effect.succeed(true)
+            })
+          )
         )
       )
     )

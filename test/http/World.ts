@@ -299,6 +299,7 @@ export interface Answered {
   readonly text: string
   // Bodies of many shapes are looked into by many tests.
   readonly body: Readonly<Record<string, never>> & {
+    readonly job?: { readonly state: string; readonly usage: Readonly<Record<string, number>> }
     readonly error: { readonly code: string; readonly param: string; readonly message: string; readonly type: string }
   }
 }

@@ -137,7 +137,7 @@ describe("a newcomer", () => {
       reserved: 0n,
       spent: before.spent + cost
     })
-    assert.deepStrictEqual(await look(daemon, "/control/ledger/audit"), { ok: true, findings: [] })
+    assert.deepInclude(await look<object>(daemon, "/control/ledger/audit"), { ok: true, findings: [] })
   })
 
   it("submits a job, polls it to its end, fetches the result as often as it likes and reads its whole life", async () => {

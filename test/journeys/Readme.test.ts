@@ -3,12 +3,12 @@
  * lead elsewhere, because the ports of the text may be taken; what installs or starts anew is not run.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { readFileSync, symlinkSync, writeFileSync } from "node:fs"
-import { delimiter, dirname, join } from "node:path"
+import { join } from "node:path"
 import { startDaemon } from "../support/Daemon.ts"
 import * as FakeRuntime from "../support/FakeRuntime.ts"
 import { activeNode, allActive } from "../support/Nodes.ts"
-import { ROOT, run, temporaryFolder } from "../support/Process.ts"
+import { aClone, blocksOf, leading } from "../support/PrintedCommands.ts"
+import { run } from "../support/Process.ts"
 import { answerTo, chatBody } from "../support/Texts.ts"
 
 const NODES = ["swift", "steady", "flaky"]
@@ -16,18 +16,7 @@ const PUBLIC = "127.0.0.1:8400"
 const CONTROL = "127.0.0.1:8401"
 const RUNTIME = "127.0.0.1:11434"
 
-const blocks = [...readFileSync(join(ROOT, "README.md"), "utf8").matchAll(/```sh\n([^]*?)```/g)]
-  .map(([, text = ""]) => text)
-  .filter((text) => !/\bnpm (ci|install|start|test)\b/.test(text))
-
-/** Where the commands run: what a clone has, and a daemon's data. */
-const aClone = (): string => {
-  const folder = temporaryFolder()
-  for (const name of ["node_modules", "package.json", "bin", "src"]) symlinkSync(join(ROOT, name), join(folder, name))
-  return folder
-}
-
-const hostOf = (url: string) => new URL(url).host
+const blocks = blocksOf("README.md").filter((text) => !/\bnpm (ci|install|start|test)\b/.test(text))
 
 describe("the README", () => {
   it("shows commands that work as they are", async () => {
@@ -35,17 +24,12 @@ describe("the README", () => {
     const daemon = await startDaemon({ data: join(folder, "data"), nodes: NODES })
     await allActive(daemon, NODES)
     const runtime = await FakeRuntime.start()
-    const addresses = [
-      [PUBLIC, hostOf(daemon.url)],
-      [CONTROL, hostOf(daemon.controlUrl)],
-      [RUNTIME, hostOf(runtime.baseUrl)]
-    ]
-    writeFileSync(join(folder, ".curlrc"), addresses.map(([from, to]) => `connect-to = "${from}:${to}"\n`).join(""))
     const env = {
-      PATH: `${dirname(process.execPath)}${delimiter}${process.env["PATH"] ?? ""}`,
-      CURL_HOME: folder,
-      NODE_OPTIONS: `--import ${join(ROOT, "test/support/redirect.js")}`,
-      REDIRECTS: addresses.map(([from, to]) => `${from}=${to}`).join(","),
+      ...leading(folder, [
+        [PUBLIC, daemon.url],
+        [CONTROL, daemon.controlUrl],
+        [RUNTIME, runtime.baseUrl]
+      ]),
       RESULTITY_CONTROL_URL: daemon.controlUrl,
       RESULTITY_NODE_DAEMON: daemon.url,
       RESULTITY_NODE_KEY: join(folder, "node.key"),

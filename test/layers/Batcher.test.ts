@@ -52,6 +52,35 @@ describe("a batch", () => {
   )
 
   it.effect(
+    "that is not answered for long fails those as well who waited behind it, and the next caller is tried",
+    () =>
+      Effect.gen(function* () {
+        let isOut = true
+        let batches = 0
+        const begun = yield* Deferred.make<void>()
+        const out = Effect.fail(new Outage({ of: "Numbers", during: "say", cause: null }))
+        const call = yield* batcher((items) => {
+          batches += 1
+          Deferred.doneUnsafe(begun, Effect.void)
+          return isOut ? Effect.andThen(Effect.sleep("2 seconds"), out) : Effect.succeed(items.map(say))
+        })
+        const numbers = Array.from({ length: 60 }, (_, at) => at)
+        const callers = yield* Effect.forkChild(
+          Effect.forEach(numbers, (item) => Effect.exit(call(item)), { concurrency: "unbounded" })
+        )
+        yield* Deferred.await(begun)
+        yield* TestClock.adjust("2 seconds")
+        const exits = yield* Fiber.join(callers)
+        assert.isTrue(exits.every(Exit.isFailure))
+        assert.strictEqual(batches, 1)
+        isOut = false
+        const next = yield* Effect.forkChild(call(6))
+        yield* TestClock.adjust("100 millis")
+        assert.strictEqual(yield* Fiber.join(next), "6")
+      })
+  )
+
+  it.effect(
     "takes every call, however the fibers take turns: none is left behind by a batcher that just came to rest",
     () =>
       Effect.gen(function* () {

@@ -13,6 +13,7 @@ import { creditLedgerContract } from "./contracts/CreditLedger.contract.ts"
 import { daemonsContract } from "./contracts/Daemons.contract.ts"
 import { jobStoreContract } from "./contracts/JobStore.contract.ts"
 import { jobSurveyContract } from "./contracts/JobSurvey.contract.ts"
+import { moderationContract } from "./contracts/Moderation.contract.ts"
 import { namespacesContract } from "./contracts/Namespaces.contract.ts"
 import { nodeRegistryContract } from "./contracts/NodeRegistry.contract.ts"
 import { outboxContract } from "./contracts/Outbox.contract.ts"
@@ -20,6 +21,7 @@ import { noticesContract } from "./contracts/Notices.contract.ts"
 import { settingsContract } from "./contracts/Settings.contract.ts"
 import { admitted, claimed, idsOf } from "./contracts/StateProbes.ts"
 import { sweeperStatesContract } from "./contracts/SweeperStates.contract.ts"
+import { erasuresContract } from "./contracts/Erasures.contract.ts"
 import { webhooksContract } from "./contracts/Webhooks.contract.ts"
 
 const cluster = MemoryState.make({ soleOwner: false })
@@ -42,9 +44,11 @@ nodeRegistryContract("memory", memory)
 catalogContract("memory", memory)
 daemonsContract("memory", memory)
 auditContract("memory", memory, { tamper })
+moderationContract("memory", MemoryStateLayers.over(MemoryState.make()))
 settingsContract("memory", memory, { another: MemoryStateLayers.over(cluster) })
 sweeperStatesContract("memory", memory)
 webhooksContract("memory", memory)
+erasuresContract("memory", memory)
 noticesContract("memory", memory)
 
 const embedded = MemoryStateLayers.over(MemoryState.make())

@@ -9,11 +9,13 @@ import * as MongoRecords from "../../src/layers/mongodb/MongoRecords.ts"
 import { Traces } from "../../src/layers/Traces.ts"
 import { aChange, anOutput, aRecord, freshJob, operator, pieces } from "../support/recordFactories.ts"
 import { TcpProxy } from "../support/TcpProxy.ts"
+import { entryRetentionContract } from "./contracts/EntryRetention.contract.ts"
 import { incidentsContract } from "./contracts/Incidents.contract.ts"
 import { jobRecordsContract } from "./contracts/JobRecords.contract.ts"
 import { jobSearchContract } from "./contracts/JobSearch.contract.ts"
 import { logsContract } from "./contracts/Logs.contract.ts"
 import { recordRetentionContract } from "./contracts/RecordRetention.contract.ts"
+import { signalsContract } from "./contracts/Signals.contract.ts"
 import { tracesContract } from "./contracts/Traces.contract.ts"
 
 const url = process.env["MONGODB_URL"] ?? ""
@@ -60,6 +62,8 @@ if (url === "") {
   jobSearchContract("MongoDB", layer)
   recordRetentionContract("MongoDB", layer, { lives: MongoRecords.layer(optionsIn(freshDatabase())) })
   incidentsContract("MongoDB", layer)
+  signalsContract("MongoDB", layer)
+  entryRetentionContract("MongoDB", layer)
 
   describe("two clients of one MongoDB", () => {
     const options = optionsIn(freshDatabase())

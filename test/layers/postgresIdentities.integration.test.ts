@@ -11,6 +11,7 @@ import { nodeRegistryContract } from "./contracts/NodeRegistry.contract.ts"
 import { noticesContract } from "./contracts/Notices.contract.ts"
 import { settingsContract } from "./contracts/Settings.contract.ts"
 import { sweeperStatesContract } from "./contracts/SweeperStates.contract.ts"
+import { erasuresContract } from "./contracts/Erasures.contract.ts"
 import { webhooksContract } from "./contracts/Webhooks.contract.ts"
 import { clientOf, freshSchema, layerOf, shell, withPostgres } from "./postgres/PgSchema.ts"
 
@@ -40,5 +41,6 @@ withPostgres("the contracts of identities on PostgreSQL", () => {
   })
   sweeperStatesContract("PostgreSQL", layer)
   webhooksContract("PostgreSQL", layer)
+  erasuresContract("PostgreSQL", layer)
   noticesContract("PostgreSQL", layer)
 })

@@ -13,11 +13,13 @@ import * as SqliteClient from "../../src/layers/sqlite/SqliteClient.ts"
 import * as SqliteRecords from "../../src/layers/sqlite/SqliteRecords.ts"
 import { freshNamespace, freshSegment } from "../support/recordFactories.ts"
 import { archiveContract } from "./contracts/Archive.contract.ts"
+import { entryRetentionContract } from "./contracts/EntryRetention.contract.ts"
 import { incidentsContract } from "./contracts/Incidents.contract.ts"
 import { jobRecordsContract } from "./contracts/JobRecords.contract.ts"
 import { jobSearchContract } from "./contracts/JobSearch.contract.ts"
 import { logsContract } from "./contracts/Logs.contract.ts"
 import { recordRetentionContract } from "./contracts/RecordRetention.contract.ts"
+import { signalsContract } from "./contracts/Signals.contract.ts"
 import { tracesContract } from "./contracts/Traces.contract.ts"
 
 const home = mkdtempSync(join(tmpdir(), "records-"))
@@ -44,6 +46,8 @@ for (const name of ["memory", "SQLite in memory", "SQLite in a folder"] as const
   jobSearchContract(name, layer())
   recordRetentionContract(name, layer(), { lives: livesOf[name]() })
   incidentsContract(name, layer())
+  signalsContract(name, layer())
+  entryRetentionContract(name, layer())
 }
 
 const state = MemoryRecords.make()

@@ -21,6 +21,7 @@ import { outboxContract } from "./contracts/Outbox.contract.ts"
 import { noticesContract } from "./contracts/Notices.contract.ts"
 import { settingsContract } from "./contracts/Settings.contract.ts"
 import { sweeperStatesContract } from "./contracts/SweeperStates.contract.ts"
+import { erasuresContract } from "./contracts/Erasures.contract.ts"
 import { webhooksContract } from "./contracts/Webhooks.contract.ts"
 
 const folder = mkdtempSync(join(tmpdir(), "resultity-sqlite-"))
@@ -62,5 +63,6 @@ for (const { backEnd, path, faults } of [
   settingsContract(backEnd, layer, { another: Layer.provide(SqliteSettings.layer, client) })
   sweeperStatesContract(backEnd, layer)
   webhooksContract(backEnd, layer)
+  erasuresContract(backEnd, layer)
   noticesContract(backEnd, layer)
 }

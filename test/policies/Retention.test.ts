@@ -1,8 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Schema } from "effect"
-import { finishedBefore, segmentIdOf } from "../../src/policies/Retention.ts"
+import { cutoffs, fateOf, segmentIdOf, stepsOf } from "../../src/policies/Retention.ts"
 import { SegmentId } from "../../src/schemas/Archive.ts"
+import { defaultRules, NamespaceRules } from "../../src/schemas/Namespace.ts"
+import { initialRetention, RetentionSettings, Tier } from "../../src/schemas/Retention.ts"
 import { jobId, namespaceId } from "./Samples.ts"
+
+const DAY = 86_400_000
 
 const ids = Arbitrary.map(
   Arbitrary.array(Arbitrary.schema(Schema.Natural), { minLength: 1, maxLength: 20 }),
@@ -10,9 +14,69 @@ const ids = Arbitrary.map(
 )
 
 describe("Retention", () => {
-  it("jobs may leave, when they ended before the days that are kept", () => {
-    assert.strictEqual(finishedBefore(30 * 86_400_000 + 5, { retentionDays: 30 }), 5)
-    assert.strictEqual(finishedBefore(1_000, { retentionDays: 0 }), 1_000)
+  const settings = Schema.decodeUnknownSync(RetentionSettings)(initialRetention)
+  const at = (over: Partial<typeof defaultRules>, now = 200 * DAY) =>
+    cutoffs(now, { ...defaultRules, ...over }, settings)
+
+  it("S9: without a rule of its own a job leaves by the standard tier, its body first", () => {
+    assert.deepStrictEqual(at({}), {
+      bodies: 170 * DAY,
+      metadata: 110 * DAY,
+      logs: 110 * DAY,
+      incidents: 110 * DAY,
+      ceiling: 20 * DAY
+    })
+  })
+
+  it("S10: a namespace on a longer tier keeps longer, and a tier that is gone is the standard one", () => {
+    assert.deepInclude(at({ retentionTier: "extended" }), { bodies: 20 * DAY, metadata: 20 * DAY })
+    assert.deepStrictEqual(at({ retentionTier: "gone" }), at({}))
+  })
+
+  it("days of the namespace's own bound body and metadata, and none means at once", () => {
+    assert.deepInclude(at({ retentionDays: 3 }), { bodies: 197 * DAY, metadata: 197 * DAY })
+    assert.deepInclude(at({ retentionDays: 60 }), { bodies: 170 * DAY, metadata: 140 * DAY })
+    assert.deepInclude(at({ retentionDays: 0 }), { bodies: 200 * DAY, metadata: 200 * DAY })
+  })
+
+  it("S25: without payloads a body leaves when the result window is over", () => {
+    assert.strictEqual(at({ persistPayloads: false }).bodies, 200 * DAY - settings.resultWindowMs)
+  })
+
+  it.prop(
+    "S86: nothing outlives the ceiling, no body its metadata, no entry goes before its job's metadata",
+    {
+      rules: Arbitrary.all({
+        retentionDays: Arbitrary.schema(NamespaceRules.fields.retentionDays),
+        persistPayloads: Arbitrary.schema(Schema.Boolean)
+      }),
+      tier: Arbitrary.schema(Tier)
+    },
+    ({ rules, tier }) => {
+      const { bodies, metadata, logs, ceiling } = cutoffs(0, rules, { ...settings, tiers: { standard: tier } })
+      assert.isAtLeast(bodies, metadata)
+      assert.isAtLeast(metadata, logs)
+      for (const each of [bodies, metadata, logs]) assert.isAtLeast(each, ceiling)
+    }
+  )
+
+  it("S86: under a legal hold nothing leaves before the ceiling, and then as held", () => {
+    const rules = { ...defaultRules, held: true, persistPayloads: false }
+    const cut = cutoffs(200 * DAY, rules, settings)
+    for (const step of stepsOf(rules, cut)) {
+      assert.deepInclude(step, { before: 20 * DAY, leavesAs: "held" })
+    }
+  })
+
+  it("S11: without cold storage the rule of the class decides", () => {
+    const of = (rule: "archive" | "hold" | "drop") => ({
+      ...settings,
+      withoutArchive: { ...settings.withoutArchive, bodies: rule }
+    })
+    assert.deepStrictEqual(fateOf("bodies", true, of("drop")), { _tag: "archive" })
+    assert.deepStrictEqual(fateOf("bodies", false, of("drop")), { _tag: "drop" })
+    assert.deepStrictEqual(fateOf("bodies", false, of("archive")), { _tag: "wait", warns: true })
+    assert.deepStrictEqual(fateOf("bodies", false, of("hold")), { _tag: "wait", warns: false })
   })
 
   it("a segment's id is the one that was written before", () => {

@@ -41,6 +41,7 @@ const DAEMON_FRAMES = [
   '{"_tag":"Cancel","jobId":"job_1","attempt":2,"code":"deadline"}',
   '{"_tag":"Settled","jobId":"job_1","attempt":2,"status":"accepted"}',
   '{"_tag":"HeartbeatSeen","digest":"d1","at":1764032400000}',
+  '{"_tag":"HeartbeatSeen","digest":"d1","at":1764032400000,"restrictions":[{"kind":"cooldown","reason":"repeated faults","until":1764032430000},{"kind":"paused","reason":null,"until":null}]}',
   '{"_tag":"Drain"}'
 ]
 

@@ -29,6 +29,7 @@ export const coldStorage = (): Cold => {
         puts.push(name)
         held.set(name, Uint8Array.from(bytes))
       }),
+    remove: (name) => Effect.sync(() => void held.delete(name)),
     get: (name) => Effect.sync(() => held.get(name) ?? null),
     names: (prefix) => Effect.sync(() => [...held.keys()].filter((name) => name.startsWith(prefix)).toSorted())
   }

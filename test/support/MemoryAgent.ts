@@ -18,7 +18,7 @@ import {
   type Piece
 } from "../../src/schemas/AgentFrame.ts"
 import type { JobId, NodeId } from "../../src/schemas/Ids.ts"
-import type { NodeProfile } from "../../src/schemas/NodeProfile.ts"
+import type { Gpu, NodeProfile } from "../../src/schemas/NodeProfile.ts"
 import { randomBytes } from "node:crypto"
 
 export type AssignFrame = Extract<DaemonFrame, { _tag: "Assign" }>
@@ -45,6 +45,7 @@ export interface ResultOptions {
   readonly wrongSignature?: boolean
   readonly wrongHash?: boolean
   readonly lastSeq?: number
+  readonly gpu?: Gpu
 }
 
 export type Orders = "answer" | "hold" | "reject" | "mute" | ((held: Held, agent: MemoryAgent) => void)
@@ -342,7 +343,7 @@ export class MemoryAgent {
     }
     const signer = how.wrongSignature === true ? fresh() : this.key
     const signature = signer.signResult({ domain: "resultity/result/v1", ...told })
-    this.send({ ...told, _tag: "Result", signature })
+    this.send({ ...told, _tag: "Result", signature, ...(how.gpu === undefined ? {} : { gpu: how.gpu }) })
   }
 }
 

@@ -30,6 +30,8 @@ import { Archive } from "../../src/layers/Archive.ts"
 import { Catalog } from "../../src/layers/Catalog.ts"
 import { DaemonConfig } from "../../src/layers/DaemonConfig.ts"
 import { Daemons } from "../../src/layers/Daemons.ts"
+import { Erasures } from "../../src/layers/Erasures.ts"
+import { EntryRetention } from "../../src/layers/EntryRetention.ts"
 import { Incidents } from "../../src/layers/Incidents.ts"
 import { JobRecords } from "../../src/layers/JobRecords.ts"
 import { JobStore, JobSurvey } from "../../src/layers/JobStore.ts"
@@ -53,7 +55,9 @@ import { Notices } from "../../src/layers/Notices.ts"
 import { Outbox } from "../../src/layers/Outbox.ts"
 import { RecordRetention } from "../../src/layers/RecordRetention.ts"
 import { Relay } from "../../src/layers/Relay.ts"
+import { Rollups } from "../../src/layers/Rollups.ts"
 import { Settings } from "../../src/layers/Settings.ts"
+import * as MemorySigner from "../../src/layers/memory/MemorySigner.ts"
 import { SweeperStates } from "../../src/layers/SweeperStates.ts"
 import { Traces } from "../../src/layers/Traces.ts"
 import { Transport } from "../../src/layers/Transport.ts"
@@ -63,7 +67,7 @@ import type { JobRow } from "../../src/schemas/JobState.ts"
 import type { NodePresence } from "../../src/schemas/NodeProfile.ts"
 import type { Caller, Namespace } from "../../src/schemas/Namespace.ts"
 import type { RuntimeSettings } from "../../src/schemas/RuntimeSettings.ts"
-import { aDaemonId, aKeyId, aRequest, fundedNamespace } from "./worldFactories.ts"
+import { aDaemonId, aKeyId, aRequest, configOf, fundedNamespace } from "./worldFactories.ts"
 import { Faults } from "./Faults.ts"
 import { MemoryAgent, type AgentOptions } from "./MemoryAgent.ts"
 import { readAll, type Reading } from "./WorldReader.ts"
@@ -116,6 +120,8 @@ const GUARDED: Readonly<Record<string, Context.Key<never, object>>> = {
   Traces,
   Logs,
   RecordRetention,
+  EntryRetention,
+  Erasures,
   Incidents,
   Archive,
   LiveNodes,
@@ -123,7 +129,8 @@ const GUARDED: Readonly<Record<string, Context.Key<never, object>>> = {
   Relay,
   Transport,
   Webhooks,
-  Notices
+  Notices,
+  Rollups
 } as never
 
 type Stores = Layer.Success<ReturnType<typeof storesOver>>
@@ -167,6 +174,7 @@ const storesOver = (shared: Shared, name: string) =>
       Layer.provide(Layer.succeed(MemoryLive.MemoryLive, shared.live))
     ),
     MemoryRelay.over(shared.relay),
+    MemorySigner.layer,
     shared.sender,
     Layer.effect(Transport, MemoryTransport.make(name)).pipe(
       Layer.provide(Layer.succeed(MemoryBroker.MemoryBroker, shared.broker))
@@ -185,16 +193,14 @@ export interface Shared {
 
 /** Turns that everything gets to come to rest without time passing. */
 const TURNS = 60
-const STEP_MS = 10
 /** Steps of a long time are longer; what is due within one still happens in its order. */
-const stepOf = (ms: number) => (ms > 60_000 ? 100 : STEP_MS)
+const stepOf = (ms: number) => (ms > 60_000 ? 100 : 10)
 
 export class World {
   readonly shared: Shared
   readonly scope: Scope.Scope
   private readonly advance: (ms: number) => Effect.Effect<void>
   private readonly settings: Partial<RuntimeSettings>
-
   constructor(shared: Shared, scope: Scope.Scope, options: WorldOptions) {
     this.shared = shared
     this.scope = scope
@@ -383,18 +389,3 @@ const startDaemon = (world: World, { lanePrefetch = 16 }: DaemonOptions): Effect
     yield* world.rest
     return daemon
   }).pipe(Effect.orDie)
-
-const configOf = (daemonId: DaemonConfig["Service"]["daemonId"], lanePrefetch: number): DaemonConfig["Service"] => ({
-  daemonId,
-  dataFolder: "",
-  host: "127.0.0.1",
-  port: 0,
-  controlHost: "127.0.0.1",
-  controlPort: 0,
-  controlKey: null,
-  trustedProxies: [],
-  environment: "testnet",
-  drainMs: 1000,
-  silenceMaxMs: null,
-  lanePrefetch
-})

@@ -8,8 +8,9 @@ import type { ArchivedJob } from "../../src/layers/RecordRetention.ts"
 import { SegmentId } from "../../src/schemas/Archive.ts"
 import { canonicalJson } from "../../src/schemas/CanonicalJson.ts"
 import { IncidentId, JobId, KeyId, NamespaceId, NodeId } from "../../src/schemas/Ids.ts"
-import type { Incident } from "../../src/schemas/Incident.ts"
+import type { Incident, Sighting } from "../../src/schemas/Incident.ts"
 import { JobRecord, type LogEntry, RECORD_VERSION } from "../../src/schemas/JobRecord.ts"
+import type { Tombstone } from "../../src/schemas/Tombstone.ts"
 import { TokenEvent } from "../../src/schemas/TokenEvent.ts"
 import { withPlainKeys } from "./PlainKeys.ts"
 
@@ -84,6 +85,8 @@ export const anOutput = (prompt: number, completion: number): NonNullable<JobRec
 export const aFinishedRecord = (finishedAt: number, over: Partial<JobRecord> = {}): JobRecord =>
   aRecord({ state: "completed", completeness: "complete", output: anOutput(3, 4), finishedAt, ...over })
 
+export const aTombstone: Tombstone = { at: 1_700_000_000_000, why: "dropped", sha256: "5".repeat(64), segmentId: null }
+
 /** Pieces `first` to `last`, each saying its number. */
 export const pieces = (first: number, last: number, word = "p"): ReadonlyArray<TokenEvent> =>
   Array.from({ length: Math.max(last - first + 1, 0) }, (_, index) => ({
@@ -120,6 +123,12 @@ export const anIncident = (over: Partial<Incident> = {}): Incident => ({
   ...over
 })
 
+/** What a detector saw. */
+export const aSighting = (over: Partial<Sighting> = {}): Sighting => {
+  const { id: _, ...facts } = anIncident()
+  return { ...facts, ...over }
+}
+
 const RecordJson = Schema.toCodecJson(JobRecord)
 export const encodeRecord = Schema.encodeSync(RecordJson)
 const decodeRecord = Schema.decodeUnknownSync(RecordJson)
@@ -150,7 +159,8 @@ export const arbitraryRecord: Arbitrary.Arbitrary<JobRecord> = Arbitrary.map(
     key: NastyText
   }),
   ({ record: generated, request: asked, text, key }) => {
-    const record = withPlainKeys(generated)
+    // A document is never opened without its body.
+    const { tombstone: _, ...record } = withPlainKeys(generated)
     const request = withPlainKeys(asked)
     return {
       ...decodeRecord(throughJson(encodeRecord(record))),

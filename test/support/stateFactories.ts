@@ -118,6 +118,75 @@ const credits = (size: SampleSize) => {
 
 const exact = (value: bigint) => (value <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(value) : value)
 
+const HOUR = 3_600_000
+
+/** One hour of all payers; amounts are decimal text, also those beyond 64 bits. */
+const rollups = ({ seed = 1 }: SampleSize, purses: ReadonlyMap<string, Purse>): ReadonlyArray<Rows> => {
+  const period = Math.floor(T0 / HOUR) * HOUR
+  const huge = String(2n ** 70n)
+  const of = ({ granted, reserved, spent }: Purse) => [granted, granted - reserved - spent, reserved, spent].map(String)
+  return [
+    ["rollup_progress", ["credits", "jobs", "accounts"].map((name, n) => [name, period + n * HOUR])],
+    ["rollup_place", [...purses].map(([payer, purse], n) => [payer, n + 3, n + 1, period, ...of(purse), purse.open])],
+    [
+      "rollup_credits",
+      [...purses].map(([payer, purse]) => [period, payer, 1, 4, 2, 1, huge, "200", "60", "0", ...of(purse), purse.open])
+    ],
+    [
+      "rollup_jobs",
+      ["completed", "failed"].map((state, n) => [
+        period,
+        `key ${n}`,
+        "testnet",
+        id("ns", 0, seed),
+        `${NAMES[4]} ${n}`,
+        "sync",
+        state,
+        7,
+        12,
+        34,
+        huge,
+        900,
+        6,
+        50
+      ])
+    ],
+    [
+      "rollup_accounts",
+      ["testnet", "mainnet"].map((environment) => [period, environment, 2, 3, 1, huge, huge, "0", "0"])
+    ],
+    ["rollup_day", [[Math.floor(T0 / (24 * HOUR)) * 24 * HOUR - 24 * HOUR, json([id("segment", 1, seed)]), 12, T0]]]
+  ]
+}
+
+const erasures = ({ seed = 1, jobs }: SampleSize): ReadonlyArray<Rows> => [
+  [
+    "erasure",
+    NAMES.map((name, n) => [
+      id("erasure", n, seed),
+      id("ns", 0, seed),
+      n === 0 ? id("job", 0, seed) : null,
+      n === 0 ? null : said(name),
+      said("me"),
+      said(name),
+      T0 + n,
+      n === 1 ? id("job", 3, seed) : null,
+      n,
+      1,
+      n === 1 ? null : T0 + n + 5
+    ])
+  ],
+  [
+    "erasure_stone",
+    Array.from({ length: Math.min(jobs, 3) }, (_, n) => [
+      id("job", n, seed),
+      json({ jobId: id("job", n, seed), sha256: "e".repeat(64), erasedAt: T0 + n })
+    ])
+  ]
+]
+
+type Rows = readonly [table: string, rows: ReadonlyArray<StateRow>]
+
 /** Of every table of the state some rows, in no order. */
 export const aState = (size: SampleSize): StateSample => {
   const { seed = 1, namespaces, jobs, mainnet = 0 } = size
@@ -202,7 +271,9 @@ export const aState = (size: SampleSize): StateSample => {
     [
       "idempotency_key",
       many(Math.min(jobs, 7), (n) => [id("ns", n % namespaces, seed), `key ${n}`, "hash", id("job", n, seed), T0 + n])
-    ]
+    ],
+    ...rollups(size, purses),
+    ...erasures(size)
   ])
 }
 

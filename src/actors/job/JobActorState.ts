@@ -7,7 +7,7 @@ import type { DaemonId, LeaseToken, NodeId } from "../../schemas/Ids.ts"
 import type * as Deferred from "effect/Deferred"
 import type { Job } from "../../schemas/Job.ts"
 import type { JobMoment, JobPast } from "../../schemas/JobMoment.ts"
-import type { Evaluation, JobRecord, LogEntry, Routing } from "../../schemas/JobRecord.ts"
+import type { Claim, Evaluation, JobRecord, LogEntry, Routing } from "../../schemas/JobRecord.ts"
 import type { JobRow } from "../../schemas/JobState.ts"
 import type { Decision, Gpu } from "../../schemas/NodeProfile.ts"
 import type { RuntimeSettings } from "../../schemas/RuntimeSettings.ts"
@@ -17,6 +17,7 @@ import type { Incidents } from "../../layers/Incidents.ts"
 import type { JobRecords } from "../../layers/JobRecords.ts"
 import type { JobStore } from "../../layers/JobStore.ts"
 import type { Logs } from "../../layers/Logs.ts"
+import type { Moderation } from "../../layers/Moderation.ts"
 import type { PiecesHash } from "../../layers/Signatures.ts"
 import type { Traces } from "../../layers/Traces.ts"
 import type { Delivery } from "../../layers/Transport.ts"
@@ -42,6 +43,7 @@ export interface JobHouse {
   /** Gives a slot back under which no attempt was claimed. */
   readonly releaseUnclaimed: (nodeId: NodeId, lease: LeaseToken) => Effect.Effect<void>
   readonly incidents: Incidents["Service"]
+  readonly moderation: Moderation["Service"]
   readonly registry: Registry["Service"]
   readonly feeds: JobFeeds["Service"]
   readonly publisher: Publisher["Service"]
@@ -94,6 +96,8 @@ export interface AttemptResult {
   readonly promptTokens: number
   readonly outputTokens: number
   readonly gpu: Gpu | null
+  /** Null: nobody claimed anything. */
+  readonly claim: Claim | null
 }
 
 export interface JobActorState {

@@ -7,7 +7,7 @@ import { jobAddress } from "../../schemas/Address.ts"
 import type { CancelCause } from "../../schemas/JobMoment.ts"
 import { isTerminal, type JobRow } from "../../schemas/JobState.ts"
 import { refuse } from "../../schemas/Refusal.ts"
-import { reader, type JobFeeds } from "./JobFeed.ts"
+import { reader, type JobFeed, type JobFeeds } from "./JobFeed.ts"
 import type { Mail } from "../Mail.ts"
 import type { JobMessage } from "./JobMessages.ts"
 import type { Publisher } from "./Publisher.ts"
@@ -24,6 +24,8 @@ export interface CancelHouse {
 
 /** Looks again as often, when the job moved between a look and a guarded write, or its owner was asked. */
 const TRIES_MAX = 50
+/** How often whoever told an actor looks whether it is still there. */
+const ACTOR_LOOK_EVERY = "500 millis"
 /** Looks between two words to the owner: a word may be lost, and the job may move. */
 const ASK_EVERY = 5
 
@@ -57,17 +59,29 @@ const askOwner = ({ mail }: CancelHouse, { job, owner }: JobRow, cause: CancelCa
   mail.post({ _tag: "Inbox", daemonId: owner }, { _tag: "CancelJob", jobId: job.id, cause })
 }
 
-/** Told, then followed to its end. */
-const askActor = ({ registry, feeds }: CancelHouse, { job }: JobRow, cause: CancelCause) =>
+/** Told, then followed to its end; false when it goes without a word, because it was on its way out as it was told. */
+const askActor = (house: CancelHouse, row: JobRow, cause: CancelCause) =>
+  Effect.suspend(() => {
+    const { registry, feeds } = house
+    const feed = feeds.find(row.job.id)
+    const found = registry.find<JobMessage>(jobAddress(row.job.id))
+    if (feed === undefined || found._tag === "None") return Effect.succeed(false)
+    if (!found.value.tellUnsafe({ _tag: "Cancel", cause })) return Effect.succeed(false)
+    // Counted, so that the feed is not forgotten by whoever leaves it last.
+    feed.readers += 1
+    return Effect.ensuring(
+      follow(house, row, feed),
+      Effect.sync(() => void (feed.readers -= 1))
+    )
+  })
+
+const follow = (house: CancelHouse, row: JobRow, feed: JobFeed) =>
   Effect.gen(function* () {
-    const feed = feeds.find(job.id)
-    const found = registry.find<JobMessage>(jobAddress(job.id))
-    if (feed === undefined || found._tag === "None") return false
-    if (!found.value.tellUnsafe({ _tag: "Cancel", cause })) return false
     const { take } = reader(feed, feed.published)
     while (true) {
-      const signals = yield* take
-      if (signals.some(({ _tag }) => _tag !== "Tokens")) return true
+      const signals = yield* Effect.timeoutOption(take, ACTOR_LOOK_EVERY)
+      if (signals._tag === "Some" && signals.value.some(({ _tag }) => _tag !== "Tokens")) return true
+      if (signals._tag === "None" && !hasActor(house, row)) return false
     }
   })
 

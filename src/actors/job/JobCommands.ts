@@ -23,7 +23,7 @@ import type { DispatchMessage } from "../dispatch/DispatchMessages.ts"
 import type { NodeMessage } from "../node/NodeMessages.ts"
 import type { JobActorState, JobHouse } from "./JobActorState.ts"
 import { close } from "./JobFeed.ts"
-import { noteAttemptClosed, noteAttemptOpened } from "./JobNotes.ts"
+import { noteAttemptClosed, noteAttemptOpened, noteRetry } from "./JobNotes.ts"
 import { record, recordAgain, settle } from "./Settlement.ts"
 
 /** Tells the machine, keeps the moment, performs what follows. Moments of arriving pieces add up to one. */
@@ -270,7 +270,10 @@ const startTimer = (state: JobActorState, timer: JobTimer) =>
         return yield* after(settings.graceMs)
       case "backoff": {
         const rules = { firstMs: settings.backoffMs, maxMs: settings.backoffMaxMs }
-        return yield* after(backoffMs(Math.max(1, machine.failures + machine.rejections), rules, yield* Random.next))
+        const tries = Math.max(1, machine.failures + machine.rejections)
+        const delayMs = backoffMs(tries, rules, yield* Random.next)
+        yield* noteRetry(state, delayMs)
+        return yield* after(delayMs)
       }
       case "deadline":
         return yield* after(Math.max(left, machine.phase === "claiming" ? DEADLINE_AGAIN_MS : 0))

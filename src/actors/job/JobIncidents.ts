@@ -3,7 +3,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type * as Schema from "effect/Schema"
 import { freshIncidentId } from "../../schemas/Ids.ts"
-import type { Severity } from "../../schemas/Incident.ts"
+import type { Incident, Severity } from "../../schemas/Incident.ts"
 import type { JobActorState } from "./JobActorState.ts"
 
 export const raise = (
@@ -13,25 +13,33 @@ export const raise = (
   observed: Schema.Json,
   expected: Schema.Json
 ): Effect.Effect<void> =>
+  state.self.fork(stored(state, { kind: "anomaly", type, severity, observed, expected, subject: culpritOf(state) }))
+
+type Told = Pick<Incident, "kind" | "type" | "severity" | "subject" | "observed" | "expected">
+
+const culpritOf = ({ job, machine }: JobActorState): string =>
+  machine.nodeId === null ? `job/${job.id}` : `node/${machine.nodeId}`
+
+const stored = ({ job, machine, house }: JobActorState, told: Told): Effect.Effect<void> =>
   Effect.gen(function* () {
-    const { job, machine, house, self } = state
     const incident = {
+      ...told,
       id: yield* freshIncidentId,
-      kind: "anomaly" as const,
-      type,
-      severity,
-      subject: machine.nodeId === null ? `job/${job.id}` : `node/${machine.nodeId}`,
       stage: machine.phase,
       jobId: job.id,
       nodeId: machine.nodeId,
       namespaceId: job.namespaceId,
-      observed,
-      expected,
       at: yield* Clock.currentTimeMillis
     }
-    yield* self.fork(
-      Effect.catch(house.incidents.raise([incident]), ({ during }) =>
-        Effect.logWarning("incident not stored", { type, jobId: job.id, during })
-      )
-    )
-  })
+    yield* house.incidents.raise([incident])
+  }).pipe(
+    Effect.catch(({ during }) => Effect.logWarning("incident not stored", { type: told.type, jobId: job.id, during }))
+  )
+
+/** It went well, but slower than it should. Stored before the job's actor is told that it settled, because it ends with that word. */
+export const warnIfSlow = (state: JobActorState, totalMs: number): Effect.Effect<void> => {
+  const { slowJobMs } = state.settings
+  if (totalMs <= slowJobMs) return Effect.void
+  const told = { kind: "warning", type: "slow_job", severity: "low", subject: `job/${state.job.id}` } as const
+  return stored(state, { ...told, observed: { totalMs }, expected: { totalMsMost: slowJobMs } })
+}

@@ -35,6 +35,13 @@ export const note = (
   data: Record<string, Schema.Json> = {}
 ): void => void state.logs.push(logEntry(state, type, code, at, data))
 
+/** Of an attempt that the job has left already. */
+const noteOf = (
+  { nodeId }: AttemptRecord,
+  state: JobActorState,
+  entry: Omit<LogEntry, "namespaceId" | "jobId" | "nodeId">
+) => void state.logs.push({ ...logEntry(state, entry.type, entry.code, entry.at, entry.data), nodeId })
+
 export const noteAttemptOpened = (state: JobActorState, nodeId: NodeId, now: number): void => {
   const { machine, routing } = state
   const attempt: AttemptRecord = {
@@ -116,10 +123,16 @@ export const noteAttemptClosed = (state: JobActorState, code: string, fault: Fau
     }
     const limit = code in LIMITS ? LIMITS[code as keyof typeof LIMITS] : undefined
     const limitMs = limit === undefined ? {} : { timer: limit, limitMs: state.settings[limit] }
-    note(state, "execution", limit === undefined ? code : "timeout", now, {
-      attempt: last.attempt,
-      cause: code,
-      ...limitMs
-    })
-    note(state, "routing", "retry", now, { attempt: last.attempt, cause: code, failures: state.machine.failures })
+    const data = { attempt: last.attempt, cause: code, ...limitMs }
+    noteOf(last, state, { type: "execution", code: limit === undefined ? code : "timeout", at: now, data })
+  })
+
+/** Another attempt follows, after so long. */
+export const noteRetry = (state: JobActorState, delayMs: number): Effect.Effect<void> =>
+  Effect.gen(function* () {
+    const now = yield* Clock.currentTimeMillis
+    const last = state.routing.attempts.at(-1)
+    if (last === undefined) return
+    const data = { attempt: last.attempt, cause: last.cause, failures: state.machine.failures, delayMs }
+    noteOf(last, state, { type: "routing", code: "retry", at: now, data })
   })

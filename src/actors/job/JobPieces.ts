@@ -191,7 +191,13 @@ const accept = (state: JobActorState, result: Report<"NodeResult">["result"]) =>
     state.result = {
       promptTokens: prompt.tokens,
       outputTokens: earlier + output.tokens,
-      gpu: result.gpu ?? null
+      gpu: result.gpu ?? null,
+      claim: {
+        promptTokens: result.promptTokens,
+        outputTokens: result.outputTokens,
+        countedTokens: attempt.counted.tokens,
+        outputBytes: bytesFrom(state.feed.events, attempt.firstSeq)
+      }
     }
     if (!output.suspicious && !prompt.suspicious) return
     state.suspicious = true
@@ -203,6 +209,9 @@ const accept = (state: JobActorState, result: Report<"NodeResult">["result"]) =>
       { promptTokensMax: job.promptTokensMax, outputTokens: attempt.counted.tokens }
     )
   })
+
+const bytesFrom = (events: ReadonlyArray<TokenEvent>, firstSeq: number): number =>
+  events.slice(firstSeq - 1).reduce((sum, { text }) => sum + Buffer.byteLength(text, "utf8"), 0)
 
 /** The node is back with the attempt: go on with it if it is still the one, or let the node forget it. */
 export const onNodeHolds = (state: JobActorState, { nodeId, attempt }: Report<"NodeHolds">) => {
@@ -248,6 +257,6 @@ export const completeWhole = (state: JobActorState): Effect.Effect<void, unknown
   // The result came before its node was lost: it stands, in the record already.
   if (state.result !== null) return Effect.void
   const outputTokens = Math.min(state.machine.tokens, state.job.outputTokensMax)
-  state.result = { promptTokens: 0, outputTokens, gpu: null }
+  state.result = { promptTokens: 0, outputTokens, gpu: null, claim: null }
   return apply(state, { _tag: "Result", last: state.feed.events.length, promptTokens: 0, outputTokens })
 }

@@ -145,8 +145,9 @@ const readTraces = (house: ReadingHouse, scope: ReadScope, row: JobRow, afterSeq
   Effect.gen(function* () {
     const record = yield* house.records.get(scope, row.job.id)
     if (NEVER_RECORDED.has(row.errorCode) || (record === null && row.attempt === 0)) return readEnd(row, afterSeq)
-    if (record === null) {
-      const why = `The job ended as ${row.state} and its record has been archived.`
+    if (record === null || record.tombstone !== undefined) {
+      const what = record === null ? "record has been archived" : "output is not kept here any more"
+      const why = `The job ended as ${row.state} and its ${what}.`
       return yield* refuse("archived", why, { jobId: row.job.id })
     }
     let position = afterSeq

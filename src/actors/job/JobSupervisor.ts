@@ -13,6 +13,7 @@ import { JobStore } from "../../layers/JobStore.ts"
 import { Leases } from "../../layers/Leases.ts"
 import { Logs } from "../../layers/Logs.ts"
 import * as Metrics from "../../layers/Metrics.ts"
+import { Moderation } from "../../layers/Moderation.ts"
 import { Namespaces } from "../../layers/Namespaces.ts"
 import { waitOut } from "../../layers/Outage.ts"
 import { Settings } from "../../layers/Settings.ts"
@@ -118,6 +119,7 @@ const makeHouse: Effect.Effect<
   | Logs
   | Leases
   | Incidents
+  | Moderation
   | Registry
   | JobFeeds
   | Publisher
@@ -135,6 +137,7 @@ const makeHouse: Effect.Effect<
     logs: yield* Logs,
     ...(yield* makeRelease),
     incidents: yield* Incidents,
+    moderation: yield* Moderation,
     registry: yield* Registry,
     feeds: yield* JobFeeds,
     publisher: yield* Publisher,

@@ -11,6 +11,7 @@ import * as Metrics from "../../layers/Metrics.ts"
 import { Outage, waitOut } from "../../layers/Outage.ts"
 import { recordSpan } from "../../layers/Traced.ts"
 import type { Patched, RecordPatch } from "../../layers/JobRecords.ts"
+import { isLowConfidence } from "../../policies/Confidence.ts"
 import type { Ending } from "../../policies/JobMachine.ts"
 import { charge } from "../../policies/Pricing.ts"
 import { zero, type Credits } from "../../schemas/Credits.ts"
@@ -18,6 +19,7 @@ import { freshEnvelope, type Envelope } from "../../schemas/Envelope.ts"
 import type { Usage } from "../../schemas/Job.ts"
 import type { SystemMetrics } from "../../schemas/JobRecord.ts"
 import type { JobActorState } from "./JobActorState.ts"
+import { warnIfSlow } from "./JobIncidents.ts"
 import { logEntry } from "./JobNotes.ts"
 import { outputOf } from "../ClosingRecord.ts"
 import { giveRowsWord } from "../RowsWord.ts"
@@ -75,12 +77,13 @@ const closeRecord = (state: JobActorState, ending: Ending): Effect.Effect<boolea
     const { epoch, attempt } = machine
     const joined = rest.length === 0 || (yield* house.traces.append({ jobId: job.id, epoch, attempt, events: rest }))
     if (!joined) return false
+    const patch = yield* closing(state, ending, now)
     const finished = logEntry(state, "execution", "finished", now, { state: ending.state, code: ending.code })
     // Who has not claimed the job may be slower than whoever ends it: a note changes nothing of a record that is closed.
-    const change = { jobId: job.id, epoch, patch: closing(state, ending, now), durable: machine.claimed }
-    const patch = house.records.patch(change)
+    const change = { jobId: job.id, epoch, patch, durable: machine.claimed }
+    const write = house.records.patch(change)
     const log = house.logs.append([...state.logs, finished])
-    const patched = machine.claimed ? yield* both(patch, log) : yield* inTurn(patch, log)
+    const patched = machine.claimed ? yield* both(write, log) : yield* inTurn(write, log)
     if (patched === "stale" && machine.claimed) return false
     state.contested = patched === "stale"
     state.stored = feed.events.length
@@ -95,19 +98,31 @@ const both = <E>(patch: Effect.Effect<Patched, E>, log: Effect.Effect<void, E>) 
 const inTurn = <E>(patch: Effect.Effect<Patched, E>, log: Effect.Effect<void, E>) =>
   Effect.tap(patch, (patched) => (patched === "stale" ? Effect.void : log))
 
-const closing = (state: JobActorState, ending: Ending, now: number): RecordPatch => ({
-  state: ending.state,
-  errorCode: ending.code,
-  finishedAt: now,
-  routing: state.routing,
-  output: outputOf(state.job, state.feed.events, usageOf(state, ending), now),
-  evaluation: evaluationOf(state.failures),
-  system: systemOf(state, now),
-  cost: costOf(state, ending),
-  completeness: ending.state === "completed" ? "complete" : "truncated",
-  truncatedReason: ending.state === "completed" ? null : (ending.code ?? ending.state),
-  moments: [...state.moments]
-})
+const ANSWER_DIGITS = 16
+
+const closing = (state: JobActorState, ending: Ending, now: number): Effect.Effect<RecordPatch, Outage> =>
+  Effect.gen(function* () {
+    const { house, job, feed, record, settings } = state
+    const output = outputOf(job, feed.events, usageOf(state, ending), now)
+    const answer = output === null ? {} : { answer: output.sha256.slice(0, ANSWER_DIGITS) }
+    const said = { request: record.input.request, choices: output?.choices ?? [] }
+    // A vector says nothing that could be looked at; what was asked for it does.
+    const moderation = yield* house.moderation.flags(output?.kind === "vector" ? { ...said, choices: [] } : said)
+    const lowConfidence = isLowConfidence(feed.events, settings.confidenceMin)
+    return {
+      state: ending.state,
+      errorCode: ending.code,
+      finishedAt: now,
+      routing: state.routing,
+      output,
+      evaluation: { ...evaluationOf(state.failures), lowConfidence, moderation },
+      system: { ...systemOf(state, now), ...answer },
+      cost: costOf(state, ending),
+      completeness: ending.state === "completed" ? "complete" : "truncated",
+      truncatedReason: ending.state === "completed" ? null : (ending.code ?? ending.state),
+      moments: [...state.moments]
+    }
+  })
 
 const evaluationOf = (failures: JobActorState["failures"]) => ({
   failure: failures.length > 0,
@@ -126,7 +141,8 @@ const systemOf = (
   totalMs: now - job.acceptedAt,
   retries: Math.max(0, routing.attempts.length - 1),
   gpu: result?.gpu ?? null,
-  configDigest: opened.system.configDigest
+  configDigest: opened.system.configDigest,
+  ...(result === null || result.claim === null ? {} : { claim: result.claim })
 })
 
 /** Where the job stands, for whoever looks at it while it runs or goes on with it. Losing it loses nothing that is not written again at the end. */
@@ -180,6 +196,7 @@ export const settle = (state: JobActorState, ending: Ending, claimed: boolean): 
       house.publisher.offer({ target: { _tag: "Topic", topic: "job" }, envelope })
       yield* Metric.update(Metric.withAttributes(Metrics.jobsFinished, { state: ending.state }), 1)
       yield* Metric.update(Metrics.totalMs, at - job.acceptedAt)
+      if (ending.state === "completed") yield* warnIfSlow(state, at - job.acceptedAt)
       yield* recordSpan({
         name: "job",
         traceparent: job.traceparent,

@@ -54,6 +54,26 @@ const look = (state: NodeActorState): Effect.Effect<void, Outage> =>
     )
   })
 
+/** The presence was lost, and the leases perhaps with it: what runs takes its slots again before others are sent to them. */
+export const leaseAgain = (state: NodeActorState): Effect.Effect<void> =>
+  Effect.gen(function* () {
+    const { house, nodeId } = state
+    const tokens = [...tokensInUse(state)]
+    if (tokens.length === 0) return
+    const now = yield* Clock.currentTimeMillis
+    const { settings } = yield* house.settings.current
+    const expiresAt = now + settings.executionMs + settings.graceMs + settings.acceptMs
+    const taken = Effect.forEach(
+      tokens,
+      (token) => {
+        const named = attemptOfLease(token)
+        return named === null ? Effect.void : house.leases.take({ token, nodeId, jobId: named.jobId, expiresAt }, now)
+      },
+      { discard: true, concurrency: 8 }
+    )
+    yield* state.self.fork(Effect.catch(taken, untilNextBeat))
+  })
+
 /** Of attempts that use a slot, or may: one that is done uses none, and its job has given it back or will. */
 const tokensInUse = ({ attempts, held, awaited }: NodeActorState): ReadonlySet<LeaseToken> => {
   const used = new Set<LeaseToken>()

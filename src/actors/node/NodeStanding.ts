@@ -10,6 +10,7 @@ import type { Severity } from "../../schemas/Incident.ts"
 import type { NodePresence } from "../../schemas/NodeProfile.ts"
 import type { PresenceChange } from "../../layers/LiveNodes.ts"
 import { waitOut } from "../../layers/Outage.ts"
+import { leaseAgain } from "./NodeLeases.ts"
 import { report, sendFrame, type NodeActorState } from "./NodeActorState.ts"
 import type { NodeMessage, NodeSession } from "./NodeMessages.ts"
 
@@ -62,7 +63,9 @@ const refresh = (state: NodeActorState, change: Omit<PresenceChange, "seenAt">) 
     const known = yield* outageIsTransient(
       house.live.refresh(nodeId, session.id, seen, lastFrameAt + settings.presenceMs)
     )
-    if (known === false) yield* announce(state)
+    if (known !== false) return
+    yield* announce(state)
+    yield* leaseAgain(state)
   })
 
 export const onHeartbeat = (state: NodeActorState, frame: Extract<AgentFrame, { _tag: "Heartbeat" }>) =>
@@ -74,8 +77,16 @@ export const onHeartbeat = (state: NodeActorState, frame: Extract<AgentFrame, { 
     if (models !== undefined) state.models = models
     yield* refresh(state, { healthy, digest, gpus, ...(models === undefined ? {} : { models }) })
     const current = yield* state.house.settings.current
-    sendFrame(state, { _tag: "HeartbeatSeen", digest: current.digest, at: state.lastFrameAt })
+    const restrictions = toldOf(state)
+    const seen = { _tag: "HeartbeatSeen", digest: current.digest, at: state.lastFrameAt } as const
+    sendFrame(state, restrictions.length === 0 ? seen : { ...seen, restrictions })
   })
+
+/** Nobody tells a node of a shadow ban. What people wrote as a reason is theirs; the house's own reasons are told. */
+const toldOf = ({ row }: NodeActorState) =>
+  row.restrictions
+    .filter(({ kind }) => kind !== "shadow_banned")
+    .map(({ kind, reason, by, until }) => ({ kind, until, reason: /^(?:daemon|sweeper)\//.test(by) ? reason : null }))
 
 /** A socket that says nothing for as long as a presence lasts is dead, whatever TCP thinks of it. */
 export const presenceDue = (state: NodeActorState) =>

@@ -1,31 +1,16 @@
 /**
- * Finished jobs past their namespace's retention: choose and mark a batch, archive it, read it back and verify, and only then prune. Whoever comes
- * after a crash goes on with the marked batches first. A broken archive stops deletion and says so.
+ * What is past its clock leaves the live stores: bodies first, then the rest of a job, then entries and incidents of nobody. Each batch is chosen and
+ * marked, archived, read back and verified, and only then let go. Whoever comes after a crash goes on with the marked batches first. A broken archive
+ * stops deletion and says so; what is under legal hold stays, or is archived as held at the ceiling.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import * as Schema from "effect/Schema"
-import { Archive, type BrokenSegment } from "../../layers/Archive.ts"
-import type { Incidents } from "../../layers/Incidents.ts"
-import type { Namespaces } from "../../layers/Namespaces.ts"
-import { Outage } from "../../layers/Outage.ts"
-import type { ArchivedJob, RecordRetention, RetiringSegment } from "../../layers/RecordRetention.ts"
-import { finishedBefore, segmentIdOf } from "../../policies/Retention.ts"
-import { ArchivedLine } from "../../schemas/Archive.ts"
-import { canonicalJson } from "../../schemas/CanonicalJson.ts"
-import { freshIncidentId } from "../../schemas/Ids.ts"
-import { RECORD_VERSION } from "../../schemas/JobRecord.ts"
+import { classOf, cutoffs, type Cutoffs, segmentIdOf, type Step, stepsOf } from "../../policies/Retention.ts"
 import type { Namespace } from "../../schemas/Namespace.ts"
+import { chooseEntries, countEntries, retireEntries } from "./EntriesRetiring.ts"
+import { retireJobs } from "./JobsRetiring.ts"
+import { NOBODYS, type Pass, type RetentionHouse, waits } from "./RetentionPass.ts"
 import type { Options } from "./Sweeper.ts"
-
-export interface RetentionHouse {
-  readonly namespaces: Namespaces["Service"]
-  readonly retention: RecordRetention["Service"]
-  readonly archive: Archive["Service"]
-  readonly incidents: Incidents["Service"]
-}
-
-const encodeLine = Schema.encodeSync(ArchivedLine)
 
 export const make = (house: RetentionHouse): Options => ({
   name: "retention",
@@ -33,86 +18,70 @@ export const make = (house: RetentionHouse): Options => ({
   batchMax: 500,
   sweepBatch: (watermark, max, dryRun) =>
     Effect.gen(function* () {
-      const now = yield* Clock.currentTimeMillis
-      if (dryRun) return yield* count(house, now, max)
-      const unfinished = yield* house.retention.retiring
-      if (unfinished.length === 0) yield* choose(house, now, max)
+      const pass = yield* beginPass(house)
+      if (dryRun) return yield* count(house, pass, max)
+      const unfinished = yield* retiringJobs(house)
+      const unfinishedEntries = yield* house.entries.retiring
+      if (unfinished.length + unfinishedEntries.length === 0) yield* choose(house, pass, max)
       let taken = 0
-      for (const segment of yield* house.retention.retiring) taken += yield* retire(house, segment)
+      for (const segment of yield* retiringJobs(house)) taken += yield* retireJobs(house, pass, segment)
+      for (const segment of yield* house.entries.retiring) taken += yield* retireEntries(house, pass, segment)
       return { taken, watermark }
     })
 })
 
-const count = (house: RetentionHouse, now: number, max: number) =>
+const beginPass = ({ namespaces, settings, archive }: RetentionHouse) =>
   Effect.gen(function* () {
-    let taken = 0
-    const detail: Record<string, number> = {}
-    for (const namespace of yield* house.namespaces.list) {
-      const due = yield* house.retention.expired(namespace.id, finishedBefore(now, namespace.rules), max)
-      if (due.length > 0) detail[namespace.id] = due.length
-      taken += due.length
-    }
-    return { taken, watermark: null, detail }
-  })
-
-/** Marks one batch: of the first namespace that has something to let go. */
-const choose = (house: RetentionHouse, now: number, max: number) =>
-  Effect.gen(function* () {
-    for (const namespace of yield* house.namespaces.list) {
-      const due = yield* expiredOf(house, namespace, now, max)
-      if (due.length === 0) continue
-      yield* house.retention.mark(segmentIdOf(namespace.id, due), due)
-      return
-    }
-  })
-
-const expiredOf = ({ retention }: RetentionHouse, { id, rules }: Namespace, now: number, max: number) =>
-  retention.expired(id, finishedBefore(now, rules), max)
-
-const retire = (house: RetentionHouse, { segmentId, namespaceId }: RetiringSegment) =>
-  Effect.gen(function* () {
-    const jobs = yield* house.retention.read(segmentId)
-    // Somebody else finished it since it was listed.
-    if (jobs.length === 0) return 0
-    const ends = jobs.flatMap(({ record }) => (record.finishedAt === null ? [] : [record.finishedAt]))
     const now = yield* Clock.currentTimeMillis
-    yield* house.archive.write({
-      id: segmentId,
-      dataClass: "jobs",
-      namespaceId,
-      recordVersion: RECORD_VERSION,
-      from: Math.min(...ends),
-      to: Math.max(...ends),
-      createdAt: now,
-      lines: jobs.map(lineOf)
-    })
-    const manifest = yield* house.archive.verify(segmentId)
-    // More than is left: an earlier prune of this segment broke off.
-    if (manifest.count < jobs.length) {
-      return yield* new Outage({ of: "Archive", during: "verify", cause: `${manifest.count} of ${jobs.length} lines` })
-    }
-    return yield* house.retention.prune(segmentId)
-  }).pipe(Effect.catchTag("BrokenSegment", (broken) => stopFor(house, broken)))
+    const { retention } = (yield* settings.current).settings
+    return { now, settings: retention, namespaces: yield* namespaces.list, hasArchive: archive.isThere } satisfies Pass
+  })
 
-const lineOf = (job: ArchivedJob): string => canonicalJson(encodeLine(job))
+/** Those that are being erased are not the sweeper's. */
+const retiringJobs = ({ retention }: RetentionHouse) =>
+  Effect.map(retention.retiring, (segments) => segments.filter(({ leavesAs }) => leavesAs !== "erased"))
 
-/** Nothing is deleted on the strength of a broken segment; the next pass writes it again. */
-const stopFor = ({ incidents }: RetentionHouse, { segmentId, why }: BrokenSegment) =>
+/** Marks batches until there are enough for one round. */
+const choose = (house: RetentionHouse, pass: Pass, max: number) =>
   Effect.gen(function* () {
-    const incident = {
-      id: yield* freshIncidentId,
-      kind: "warning" as const,
-      type: "archive_broken",
-      severity: "high" as const,
-      subject: "sweeper/retention",
-      stage: "verify",
-      jobId: null,
-      nodeId: null,
-      namespaceId: null,
-      observed: { segmentId, why },
-      expected: null,
-      at: yield* Clock.currentTimeMillis
+    let left = max
+    for (const namespace of pass.namespaces) {
+      const at = cutoffs(pass.now, namespace.rules, pass.settings)
+      for (const step of stepsOf(namespace.rules, at)) {
+        if (left <= 0) return
+        left -= yield* chooseJobs(house, pass, namespace, step, left)
+      }
+      left -= yield* chooseEntries(house, pass, namespace, at, left)
     }
-    yield* incidents.raise([incident])
-    return yield* new Outage({ of: "Archive", during: "verify", cause: why })
+    yield* chooseEntries(house, pass, null, cutoffs(pass.now, NOBODYS, pass.settings), left)
+  })
+
+const chooseJobs = (house: RetentionHouse, pass: Pass, { id, rules }: Namespace, step: Step, max: number) =>
+  Effect.gen(function* () {
+    const { part, before, leavesAs } = step
+    const due = yield* house.retention.expired(id, before, max, part)
+    if (due.length === 0) return 0
+    const isUnkept = leavesAs === "bodies" && !rules.persistPayloads
+    if (!isUnkept && (yield* waits(pass, classOf[leavesAs], leavesAs === "held"))) return 0
+    return yield* house.retention.mark(segmentIdOf(id, due, leavesAs), due, leavesAs)
+  })
+
+const count = (house: RetentionHouse, pass: Pass, max: number) =>
+  Effect.gen(function* () {
+    const detail: Record<string, number> = {}
+    let taken = 0
+    const add = (name: string, found: number) => {
+      if (found > 0) detail[name] = (detail[name] ?? 0) + found
+      taken += found
+    }
+    for (const { id, rules } of pass.namespaces) {
+      const at: Cutoffs = cutoffs(pass.now, rules, pass.settings)
+      for (const { part, before } of stepsOf(rules, at)) {
+        add(id, (yield* house.retention.expired(id, before, max, part)).length)
+      }
+      for (const [name, found] of yield* countEntries(house, id, at, max)) add(name, found)
+    }
+    const at = cutoffs(pass.now, NOBODYS, pass.settings)
+    for (const [name, found] of yield* countEntries(house, null, at, max)) add(name, found)
+    return { taken, watermark: null, detail }
   })

@@ -8,29 +8,41 @@ import type { ActorRef } from "../../kernel/ActorRef.ts"
 import { Registry } from "../../kernel/Registry.ts"
 import { Archive } from "../../layers/Archive.ts"
 import { DaemonConfig } from "../../layers/DaemonConfig.ts"
+import { CreditLedger } from "../../layers/CreditLedger.ts"
 import { Daemons } from "../../layers/Daemons.ts"
+import { Erasures } from "../../layers/Erasures.ts"
+import { EntryRetention } from "../../layers/EntryRetention.ts"
 import { Incidents } from "../../layers/Incidents.ts"
 import { JobRecords } from "../../layers/JobRecords.ts"
+import { JobSearch } from "../../layers/JobSearch.ts"
+import { JobSinks } from "../../layers/JobSinks.ts"
 import { JobStore, JobSurvey } from "../../layers/JobStore.ts"
+import { LiveNodes } from "../../layers/LiveNodes.ts"
 import { Namespaces } from "../../layers/Namespaces.ts"
+import { NodeRegistry } from "../../layers/NodeRegistry.ts"
 import { Notices } from "../../layers/Notices.ts"
 import { Outbox } from "../../layers/Outbox.ts"
 import { Outage } from "../../layers/Outage.ts"
 import { RecordRetention } from "../../layers/RecordRetention.ts"
+import { Rollups } from "../../layers/Rollups.ts"
+import { Signals } from "../../layers/Signals.ts"
 import { Settings } from "../../layers/Settings.ts"
+import { Signer } from "../../layers/Signer.ts"
 import { SweeperStates, type SweeperState } from "../../layers/SweeperStates.ts"
 import { Traces } from "../../layers/Traces.ts"
 import { Transport } from "../../layers/Transport.ts"
 import { Webhooks } from "../../layers/Webhooks.ts"
 import { WebhookSender } from "../../layers/WebhookSender.ts"
-import { sweeperAddress } from "../../schemas/Address.ts"
-import type { DaemonId } from "../../schemas/Ids.ts"
+import { nodeAddress, sweeperAddress } from "../../schemas/Address.ts"
+import type { DaemonId, NodeId } from "../../schemas/Ids.ts"
 import { refuse, type Refusal } from "../../schemas/Refusal.ts"
 import { Snapshots } from "../../snapshots/Snapshots.ts"
 import { Heart } from "../Heart.ts"
 import { LongWork } from "../LongWork.ts"
 import { Mail } from "../Mail.ts"
 import { isOutage, Root } from "../Root.ts"
+import * as DetectorSweeper from "./DetectorSweeper.ts"
+import * as ErasureSweeper from "./ErasureSweeper.ts"
 import * as ExpirySweeper from "./ExpirySweeper.ts"
 import * as NoticeLanes from "./NoticeLanes.ts"
 import * as OutboxRelaySweeper from "./OutboxRelaySweeper.ts"
@@ -38,6 +50,8 @@ import * as OwnerReaper from "./OwnerReaper.ts"
 import * as RecordRepairSweeper from "./RecordRepairSweeper.ts"
 import * as RetentionSweeper from "./RetentionSweeper.ts"
 import * as SnapshotSweeper from "./SnapshotSweeper.ts"
+import * as RollupSweeper from "./RollupSweeper.ts"
+import * as SinkSweeper from "./SinkSweeper.ts"
 import { spec, type Options, type SweepHouse, type SweeperMessage } from "./Sweeper.ts"
 import type { SweepReport } from "./SweepReport.ts"
 import * as WebhookSweeper from "./WebhookSweeper.ts"
@@ -87,30 +101,40 @@ export class SweepSupervisor extends Context.Service<
   )
 }
 
-const makeSweepers: Effect.Effect<
-  ReadonlyArray<Options>,
-  never,
+type Needed =
   | Archive
+  | CreditLedger
   | DaemonConfig
   | Daemons
+  | EntryRetention
+  | Erasures
   | Heart
   | Incidents
   | JobRecords
+  | JobSearch
   | JobStore
   | JobSurvey
+  | LiveNodes
   | LongWork
+  | Mail
   | Namespaces
+  | NodeRegistry
   | Notices
   | Outbox
   | RecordRetention
+  | Rollups
+  | Registry
   | Scope.Scope
   | Settings
+  | Signals
+  | Signer
   | Snapshots
   | Traces
   | Transport
   | Webhooks
   | WebhookSender
-> = Effect.gen(function* () {
+
+const makeSweepers: Effect.Effect<ReadonlyArray<Options>, never, Needed> = Effect.gen(function* () {
   const store = yield* JobStore
   const survey = yield* JobSurvey
   const records = yield* JobRecords
@@ -121,8 +145,10 @@ const makeSweepers: Effect.Effect<
   const retention = {
     namespaces: yield* Namespaces,
     retention: yield* RecordRetention,
+    entries: yield* EntryRetention,
     archive: yield* Archive,
-    incidents: yield* Incidents
+    incidents: yield* Incidents,
+    settings: yield* Settings
   }
   return [
     OutboxRelaySweeper.make(outbox, transport),
@@ -131,14 +157,55 @@ const makeSweepers: Effect.Effect<
     RetentionSweeper.make(retention),
     RecordRepairSweeper.make({ records, store, traces: yield* Traces }),
     WebhookSweeper.make(yield* webhookHouse),
-    SnapshotSweeper.make({ settings: yield* Settings, snapshots: yield* Snapshots, works: yield* LongWork })
+    SnapshotSweeper.make({ settings: yield* Settings, snapshots: yield* Snapshots, works: yield* LongWork }),
+    RollupSweeper.make(yield* Rollups),
+    DetectorSweeper.make(yield* detectorHouse),
+    ErasureSweeper.make(yield* erasureHouse),
+    ...(yield* makeSinks)
   ]
+})
+
+const makeSinks = Effect.gen(function* () {
+  const search = yield* JobSearch
+  return (yield* JobSinks).map((sink) => SinkSweeper.make(search, sink))
+})
+
+const erasureHouse = Effect.gen(function* () {
+  return {
+    erasures: yield* Erasures,
+    records: yield* JobRecords,
+    retention: yield* RecordRetention,
+    archive: yield* Archive,
+    signer: yield* Signer,
+    search: yield* JobSearch,
+    store: yield* JobStore,
+    namespaces: yield* Namespaces
+  }
 })
 
 const webhookHouse = Effect.gen(function* () {
   const notices = yield* Notices
   const lanes = yield* NoticeLanes.make({ notices, sender: yield* WebhookSender })
   return { webhooks: yield* Webhooks, notices, incidents: yield* Incidents, lanes }
+})
+
+const detectorHouse = Effect.gen(function* () {
+  const [registry, mail] = [yield* Registry, yield* Mail]
+  return {
+    signals: yield* Signals,
+    incidents: yield* Incidents,
+    settings: yield* Settings,
+    ledger: yield* CreditLedger,
+    survey: yield* JobSurvey,
+    live: yield* LiveNodes,
+    nodes: yield* NodeRegistry,
+    told: (nodeId: NodeId): void => {
+      // The node may be connected to any daemon, this one too; a word that is lost is caught up with its next session.
+      const here = registry.find<{ readonly _tag: "RestrictionsChanged" }>(nodeAddress(nodeId))
+      if (here._tag === "Some") here.value.tellUnsafe({ _tag: "RestrictionsChanged" })
+      mail.post({ _tag: "Topic", topic: "node" }, { _tag: "NodeRestricted", nodeId })
+    }
+  }
 })
 
 type Find = (name: string) => Option.Option<ActorRef<SweeperMessage>>

@@ -1,5 +1,6 @@
 /**
- * Plans a notice for each incident and each webhook that wants it, and sets the lanes going. It reads incidents in the order of time, twice: at once, and
+ * Plans a notice for each incident and each webhook that wants it, another when it is an episode and over, and sets the lanes going. It reads beginnings
+ * and ends in the order of time, twice: at once, and
  * again when they are five minutes old, because one may come in behind what was read, from a daemon that was slow. A notice's id follows from incident
  * and webhook, so whatever is read again plans nothing new.
  */
@@ -7,10 +8,11 @@ import * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import type { Incidents } from "../../layers/Incidents.ts"
+import type { IncidentOrder, Incidents } from "../../layers/Incidents.ts"
 import type { Notices, PlannedNotice } from "../../layers/Notices.ts"
+import type { Outage } from "../../layers/Outage.ts"
 import type { Webhooks } from "../../layers/Webhooks.ts"
-import { bodyOf, endIncidentIdOf, noticeIdOf, projectionOf, wants } from "../../policies/Notices.ts"
+import { bodyOf, endIncidentIdOf, endNoticeIdOf, noticeIdOf, projectionOf, wants } from "../../policies/Notices.ts"
 import type { Incident } from "../../schemas/Incident.ts"
 import type { WebhookStanding } from "../../schemas/Webhook.ts"
 import type { NoticeLanes } from "./NoticeLanes.ts"
@@ -32,8 +34,10 @@ export interface WebhookHouse {
 
 const Place = Schema.Struct({ at: Schema.Finite, id: Schema.String })
 type Place = typeof Place.Type
-/** Up to where incidents were read once, and twice. */
-const Watermark = Schema.Struct({ head: Place, tail: Place })
+const Reading = Schema.Struct({ head: Place, tail: Place })
+type Reading = typeof Reading.Type
+/** Up to where incidents were read once, and twice: by when they began, and by when they ended. */
+const Watermark = Schema.Struct({ head: Place, tail: Place, ends: Schema.optionalKey(Reading) })
 type Watermark = typeof Watermark.Type
 const isWatermark = Schema.is(Watermark)
 
@@ -52,7 +56,10 @@ export const make = (house: WebhookHouse): Options => {
         // Before anything that may fail: what waits here does not wait for the store of incidents.
         const opened = dryRun ? 0 : yield* house.lanes.open(webhooks, now)
         const found = yield* look(house, webhooks, watermark, now, max)
-        const planned = found.incidents.flatMap((incident) => noticesOf(webhooks, incident, now))
+        const planned = [
+          ...found.began.flatMap((incident) => noticesOf(webhooks, incident, now)),
+          ...found.ended.flatMap((incident) => endNoticesOf(webhooks, incident, now))
+        ]
         if (dryRun) {
           const pending = webhooks.reduce((sum, { pending }) => sum + pending, 0)
           return { taken: planned.length, watermark: stored, detail: { pending } }
@@ -72,45 +79,72 @@ export const make = (house: WebhookHouse): Options => {
 }
 
 /** Nothing of what was before is told. */
-const from = (now: number): Watermark => ({ head: { at: now, id: "" }, tail: { at: now, id: "" } })
+const from = (now: number) => ({ head: { at: now, id: "" }, tail: { at: now, id: "" } }) satisfies Reading
+
+interface Page {
+  readonly incidents: ReadonlyArray<Incident>
+  readonly reading: Reading
+  readonly isFull: boolean
+}
 
 interface Found {
-  readonly incidents: ReadonlyArray<Incident>
+  readonly began: ReadonlyArray<Incident>
+  readonly ended: ReadonlyArray<Incident>
   readonly watermark: Watermark
   readonly isFull: boolean
 }
 
-/** The next of both readings. While nobody wants to know, none is read: a webhook hears of what comes after it. */
+/** The next of all readings. While nobody wants to know, none is read: a webhook hears of what comes after it. */
 const look = (
-  { incidents }: WebhookHouse,
+  house: WebhookHouse,
   webhooks: ReadonlyArray<WebhookStanding>,
-  { head, tail }: Watermark,
+  { head, tail, ends }: Watermark,
   now: number,
   max: number
 ) =>
   Effect.gen(function* () {
     if (webhooks.every(({ disabledAt }) => disabledAt !== null)) {
-      return { incidents: [], watermark: from(now), isFull: false } satisfies Found
+      return { began: [], ended: [], watermark: { ...from(now), ends: from(now) }, isFull: false } satisfies Found
     }
+    const began = yield* readOn(house, "opened", { head, tail }, now, max)
+    const ended = yield* readOn(house, "closed", ends ?? from(now), now, max)
+    return {
+      began: began.incidents,
+      ended: ended.incidents,
+      watermark: { ...began.reading, ends: ended.reading },
+      isFull: began.isFull || ended.isFull
+    } satisfies Found
+  })
+
+const readOn = (
+  { incidents }: WebhookHouse,
+  order: IncidentOrder,
+  { head, tail }: Reading,
+  now: number,
+  max: number
+): Effect.Effect<Page, Outage> =>
+  Effect.gen(function* () {
     const settled = now - SETTLED_MS
-    const fresh = yield* incidents.after(head, now + 1, max)
-    const again = yield* incidents.after(tail, settled, max)
-    const nextHead = endOf(fresh) ?? head
-    const nextTail = endOf(again) ?? tail
+    const fresh = yield* incidents.after(order, head, now + 1, max)
+    const again = yield* incidents.after(order, tail, settled, max)
+    const nextTail = endOf(order, again) ?? tail
     return {
       incidents: [...fresh, ...again],
-      watermark: {
-        head: nextHead,
+      reading: {
+        head: endOf(order, fresh) ?? head,
         // To where it was read to the end, so that it does not stay behind while nothing happens.
         tail: again.length < max ? later(nextTail, { at: settled, id: "" }) : nextTail
       },
       isFull: fresh.length === max || again.length === max
-    } satisfies Found
+    }
   })
 
-const endOf = (page: ReadonlyArray<Incident>): Place | null => {
+const instantOf = (order: IncidentOrder, { at, episode }: Incident): number =>
+  order === "opened" ? at : (episode?.closedAt ?? at)
+
+const endOf = (order: IncidentOrder, page: ReadonlyArray<Incident>): Place | null => {
   const last = page.at(-1)
-  return last === undefined ? null : { at: last.at, id: last.id }
+  return last === undefined ? null : { at: instantOf(order, last), id: last.id }
 }
 
 const later = (a: Place, b: Place): Place => (a.at >= b.at ? a : b)
@@ -130,6 +164,25 @@ const noticesOf = (
       createdAt: now,
       body: bodyOf("incident.opened", isoOf(incident.at), projectionOf(incident))
     }))
+
+/** Whoever wants to hear of such incidents hears that one is over, also when it began before he asked. */
+const endNoticesOf = (
+  webhooks: ReadonlyArray<WebhookStanding>,
+  incident: Incident,
+  now: number
+): ReadonlyArray<PlannedNotice> => {
+  const at = instantOf("closed", incident)
+  return webhooks
+    .filter((webhook) => wants(webhook, { ...incident, at }))
+    .map(({ id }) => ({
+      id: endNoticeIdOf(id, incident.id),
+      webhookId: id,
+      type: "incident.closed",
+      incidentId: incident.id,
+      createdAt: now,
+      body: bodyOf("incident.closed", isoOf(at), projectionOf(incident))
+    }))
+}
 
 const isoOf = (at: number): string => DateTime.formatIso(DateTime.makeUnsafe(at))
 

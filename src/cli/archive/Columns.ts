@@ -6,7 +6,7 @@ import type { Column } from "../Table.ts"
 export const Segment = Schema.Struct({
   id: Schema.String,
   dataClass: Schema.String,
-  namespaceId: Schema.String,
+  namespaceId: Schema.NullOr(Schema.String),
   recordVersion: Schema.Finite,
   count: Schema.Finite,
   from: Schema.Finite,
@@ -19,7 +19,7 @@ export const Segment = Schema.Struct({
 export const COLUMNS: ReadonlyArray<Column<typeof Segment.Type>> = [
   { title: "SEGMENT", of: ({ id }) => id },
   { title: "CLASS", of: ({ dataClass }) => dataClass },
-  { title: "NAMESPACE", of: ({ namespaceId }) => namespaceId },
+  { title: "NAMESPACE", of: ({ namespaceId }) => namespaceId ?? "-" },
   { title: "LINES", of: ({ count }) => count, right: true },
   { title: "BYTES", of: ({ bytes }) => bytes, right: true },
   { title: "FROM", of: ({ from }) => instant(from) },

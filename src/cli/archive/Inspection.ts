@@ -7,12 +7,24 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
 import { BrokenSegment, linesIn } from "../../layers/Archive.ts"
-import { ArchivedLine, type SegmentManifest } from "../../schemas/Archive.ts"
+import {
+  ArchivedLine,
+  type DataClass,
+  ErasedLine,
+  IncidentLine,
+  LogLine,
+  type SegmentManifest
+} from "../../schemas/Archive.ts"
 import { RECORD_VERSION } from "../../schemas/JobRecord.ts"
 import { instant } from "../Plain.ts"
+import { faultInRollups } from "./RollupInspection.ts"
 import { type Faulty, laterVersion, LaterSegment, type Loaded } from "./Segments.ts"
 
-const decodeLine = Schema.decodeUnknownResult(ArchivedLine)
+const decodeJob = Schema.decodeUnknownResult(ArchivedLine)
+const decodeErased = Schema.decodeUnknownResult(Schema.toCodecJson(ErasedLine))
+const isErased = Schema.is(Schema.Struct({ erased: Schema.Unknown }))
+const decodeLog = Schema.decodeUnknownResult(LogLine)
+const decodeIncident = Schema.decodeUnknownResult(IncidentLine)
 const Version = Schema.Struct({ record: Schema.Struct({ version: Schema.Int }) })
 const decodeVersion = Schema.decodeUnknownResult(Version)
 const format = SchemaIssue.makeFormatterStandardSchemaV1()
@@ -40,21 +52,28 @@ export const inspect = (segment: Loaded): Effect.Effect<void, Faulty> =>
     })
   )
 
-const faultIn = async ({ manifest, bytes }: Loaded, signal: AbortSignal): Promise<Fault | null> => {
+const faultIn = async (segment: Loaded, signal: AbortSignal): Promise<Fault | null> => {
+  if (segment.manifest.dataClass !== "rollups") return faultInJobs(segment, signal)
+  const found = await faultInRollups(segment, signal)
+  if (found === null) return null
+  return "why" in found ? broken(found.why) : faultOfAll(segment.manifest, found)
+}
+
+const faultInJobs = async ({ manifest, bytes }: Loaded, signal: AbortSignal): Promise<Fault | null> => {
   const jobs = new Set<string>()
   let [count, from, to] = [0, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]
   for await (const bytesOfLine of linesIn(bytes)) {
     if (signal.aborted) return null
     count++
-    const line = readLine(bytesOfLine)
+    const line = readLine(bytesOfLine, manifest.dataClass)
     if (Result.isFailure(line)) return { ...line.failure, why: `has a line ${count} ${line.failure.why}` }
-    const { jobId, namespaceId, finishedAt } = line.success.record
+    const { id, namespaceId, at } = line.success
     if (namespaceId !== manifest.namespaceId) return broken(`has a line ${count} of another namespace`)
-    if (finishedAt === null) return broken(`has a line ${count} of a job that has not ended`)
-    if (jobs.has(jobId)) return broken(`has a line ${count} with a job that it holds already`)
-    jobs.add(jobId)
-    from = Math.min(from, finishedAt)
-    to = Math.max(to, finishedAt)
+    if (at === null) return broken(`has a line ${count} of a job that has not ended`)
+    if (id !== null && jobs.has(id)) return broken(`has a line ${count} with a job that it holds already`)
+    if (id !== null) jobs.add(id)
+    from = Math.min(from, at)
+    to = Math.max(to, at)
   }
   return faultOfAll(manifest, { count, from, to })
 }
@@ -71,16 +90,50 @@ const faultOfAll = (
 
 const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
 
-const readLine = (bytes: Uint8Array): Result.Result<ArchivedLine, Fault> => {
+/** What has to agree with the manifest. */
+interface Line {
+  /** Of a job, which stands once in a segment. */
+  readonly id: string | null
+  readonly namespaceId: string | null
+  readonly at: number | null
+}
+
+const ofJob = ({
+  jobId,
+  namespaceId,
+  finishedAt
+}: Omit<Line, "id" | "at"> & { jobId: string; finishedAt: number | null }): Line => ({
+  id: jobId,
+  namespaceId,
+  at: finishedAt
+})
+
+const lineOf = (value: unknown, dataClass: DataClass) => {
+  switch (dataClass) {
+    case "logs":
+      return Result.map(decodeLog(value), ({ log }): Line => ({ ...log, id: null }))
+    case "incidents":
+      return Result.map(decodeIncident(value), ({ incident }): Line => incident)
+    default:
+      return isErased(value)
+        ? Result.map(decodeErased(value), ({ erased }) => ofJob(erased))
+        : Result.map(decodeJob(value), ({ record }) => ofJob(record))
+  }
+}
+
+const readLine = (bytes: Uint8Array, dataClass: DataClass): Result.Result<Line, Fault> => {
   const value = Result.try(() => JSON.parse(text.decode(bytes)) as unknown)
   if (Result.isFailure(value)) return Result.fail(broken("that is no JSON"))
   const version = decodeVersion(value.success)
   if (Result.isSuccess(version) && version.success.record.version > RECORD_VERSION) {
     return Result.fail({ kind: "later", why: `of ${laterVersion(version.success.record.version)}` })
   }
-  const line = decodeLine(value.success)
+  const line = lineOf(value.success, dataClass)
   if (Result.isSuccess(line)) return Result.succeed(line.success)
   const [issue] = format(line.failure.issue).issues
   const path = (issue?.path ?? []).map((step) => String(typeof step === "object" ? step.key : step)).join(".")
-  return Result.fail(broken(`whose ${path === "" ? "whole" : path} is not what a job of version ${RECORD_VERSION} has`))
+  const what = dataClass === "logs" || dataClass === "incidents" ? `one of ${dataClass}` : "a job"
+  return Result.fail(
+    broken(`whose ${path === "" ? "whole" : path} is not what ${what} of version ${RECORD_VERSION} has`)
+  )
 }

@@ -2,7 +2,8 @@
 import * as Schema from "effect/Schema"
 import { Endpoint, Mode } from "../../schemas/Job.ts"
 import { JobState } from "../../schemas/JobState.ts"
-import type { Flag } from "../Command.ts"
+import type { Flag, Input } from "../Command.ts"
+import type { Query } from "../Control.ts"
 import { instant, instantFault } from "../Plain.ts"
 import type { Column } from "../Table.ts"
 
@@ -52,3 +53,12 @@ export const FILTERS: ReadonlyArray<Flag> = [
   { name: "node", value: "ID", help: "last tried on this node" },
   { name: "error", value: "CODE", help: "ended with this code" }
 ]
+
+/** The filters that were given, as a query. */
+export const filtersOf = ({ flags }: Input): Query =>
+  Object.fromEntries(
+    FILTERS.flatMap(({ name }) => {
+      const text = flags.get(name)
+      return text === undefined ? [] : [[name, name === "node" ? text.toLowerCase() : text]]
+    })
+  )

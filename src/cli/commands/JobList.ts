@@ -6,22 +6,22 @@ import { at, Control, type Query } from "../Control.ts"
 import { Output } from "../Output.ts"
 import { document, reading } from "../Show.ts"
 import { page } from "../Table.ts"
-import { COLUMNS, FILTERS, JobLine } from "./JobLines.ts"
+import { COLUMNS, FILTERS, filtersOf, JobLine } from "./JobLines.ts"
 
 const PAGE_MAX = 100
 
 const readPage = reading(Schema.Struct({ data: Schema.Array(Schema.Json), nextCursor: Schema.NullOr(Schema.String) }))
 const readLines = reading(Schema.Array(JobLine))
 
-const queryOf = ({ flags }: Input): Query => ({
-  ...Object.fromEntries(
-    [...FILTERS, { name: "cursor" }].flatMap(({ name }) => {
-      const text = flags.get(name)
-      return text === undefined ? [] : [[name, name === "node" ? text.toLowerCase() : text]]
-    })
-  ),
-  ...(flags.has("limit") || flags.has("all") ? { limit: flags.get("limit") ?? String(PAGE_MAX) } : {})
-})
+const queryOf = (input: Input): Query => {
+  const { flags } = input
+  const cursor = flags.get("cursor")
+  return {
+    ...filtersOf(input),
+    ...(cursor === undefined ? {} : { cursor }),
+    ...(flags.has("limit") || flags.has("all") ? { limit: flags.get("limit") ?? String(PAGE_MAX) } : {})
+  }
+}
 
 const onePage = Effect.fnUntraced(function* (input: Input) {
   const out = yield* Output

@@ -5,6 +5,7 @@ import { argument, type Command, REASON } from "../Command.ts"
 import { at } from "../Control.ts"
 import { oneLine } from "../Plain.ts"
 import { show } from "../Show.ts"
+import { jobExport } from "./JobExport.ts"
 import { jobList } from "./JobList.ts"
 import { jobShow, JobRowView } from "./JobShow.ts"
 import { jobTail } from "./JobTail.ts"
@@ -36,4 +37,4 @@ const cancel: Command = {
   run: posts((input) => at("jobs", argument(input, 0), "cancel"), showCancelled)
 }
 
-export const jobCommands: ReadonlyArray<Command> = [jobList, jobShow, jobTail, cancel, explain]
+export const jobCommands: ReadonlyArray<Command> = [jobList, jobShow, jobTail, cancel, explain, jobExport]

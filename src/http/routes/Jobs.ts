@@ -5,12 +5,13 @@ import { JobRecords } from "../../layers/JobRecords.ts"
 import { JobId } from "../../schemas/Ids.ts"
 import type { JobRecord } from "../../schemas/JobRecord.ts"
 import type { JobRow } from "../../schemas/JobState.ts"
+import type { Tombstone } from "../../schemas/Tombstone.ts"
 import { type Refusal, refuse } from "../../schemas/Refusal.ts"
 import * as Schema from "effect/Schema"
 import type { AnswerShape } from "../AnswerShape.ts"
 import { type Call, json, jsonObject, type KeyedCall, scopeOf } from "../Call.ts"
 import { failureOf, hasEnded } from "../JobOutcome.ts"
-import { viewOf } from "../JobViews.ts"
+import { evaluationOf, viewOf } from "../JobViews.ts"
 import { keyed } from "../Route.ts"
 import { wholeAnswer } from "../WholeAnswer.ts"
 
@@ -33,7 +34,17 @@ export const rowOf = Effect.fnUntraced(function* (call: KeyedCall) {
   )
 })
 
-const job = keyed((call) => Effect.map(rowOf(call), (row) => json(viewOf(row))))
+const job = keyed(
+  Effect.fnUntraced(function* (call: KeyedCall) {
+    const row = yield* rowOf(call)
+    if (!hasEnded(row)) return json(viewOf(row))
+    // How it stands is the row's to say, also while the records are out.
+    const record = yield* (yield* JobRecords)
+      .get(scopeOf(call), row.job.id)
+      .pipe(Effect.catchTag("Outage", ({ during }) => Effect.as(Effect.logDebug("no evaluation", { during }), null)))
+    return json({ ...viewOf(row), ...(record === null ? {} : { evaluation: evaluationOf(record.evaluation) }) })
+  })
+)
 
 const result = keyed(
   Effect.fnUntraced(function* (call: KeyedCall) {
@@ -47,17 +58,30 @@ const result = keyed(
     const records = yield* JobRecords
     const record = yield* records.get(scopeOf(call), row.job.id)
     const output = record?.output ?? null
-    if (record === null || output === null) return yield* archived(row)
+    if (record === null || output === null || record.tombstone !== undefined) {
+      return yield* archived(row, record?.tombstone)
+    }
     return jsonObject(wholeAnswer(shapeOf(record), output.choices, row.usage))
   })
 )
 
-const archived = ({ job, usage }: JobRow): Refusal =>
-  refuse(
+/** C77: what the row still knows stays, for as long as there is a row. */
+const archived = (row: JobRow, tombstone?: Tombstone): Refusal => {
+  const { job, usage } = row
+  const why = tombstone === undefined ? "is not kept here any more" : GONE[tombstone.why]
+  return refuse(
     "archived",
-    `The job completed with ${usage.promptTokens} prompt and ${usage.outputTokens} output tokens; its output is not kept here any more.`,
-    { jobId: job.id }
+    `The job completed with ${usage.promptTokens} prompt and ${usage.outputTokens} output tokens; its output ${why}.`,
+    { jobId: job.id, job: viewOf(row) }
   )
+}
+
+const GONE: Readonly<Record<Tombstone["why"], string>> = {
+  archived: "has been archived",
+  dropped: "is not kept here any more",
+  unkept: "is not kept, because its namespace keeps no payloads",
+  erased: "was erased on request"
+}
 
 const shapeOf = (record: JobRecord): AnswerShape => ({
   jobId: record.jobId,

@@ -9,6 +9,7 @@ import { JobSearch, type UsageRow } from "../../layers/JobSearch.ts"
 import { toDecimal } from "../../schemas/Credits.ts"
 import type { BalanceView, UsageView } from "../../schemas/openai/JobView.ts"
 import { header, json, type KeyedCall, scopeOf } from "../Call.ts"
+import { harmlessCell } from "../CsvCells.ts"
 import { readOneOf, readQuery, readRange } from "../Query.ts"
 import { keyed } from "../Route.ts"
 
@@ -69,7 +70,7 @@ const COLUMNS = [
 ] as const
 
 const csvOf = (lines: UsageView["data"]): Effect.Effect<string> =>
-  Stream.fromIterable([COLUMNS, ...lines.map((line) => COLUMNS.map((column) => cellOf(line[column])))]).pipe(
+  Stream.fromIterable([COLUMNS, ...lines.map((line) => COLUMNS.map((column) => harmlessCell(line[column])))]).pipe(
     Stream.pipeThroughChannel(Csv.encodeString({ newline: "\r\n" })),
     Stream.runFold(
       () => "",
@@ -77,11 +78,5 @@ const csvOf = (lines: UsageView["data"]): Effect.Effect<string> =>
     ),
     Effect.orDie
   )
-
-/** A leading quote keeps spreadsheets from taking a name for a formula. */
-const cellOf = (value: string | number | null): string => {
-  const text = value === null ? "" : String(value)
-  return typeof value === "string" && /^[=+\-@\t\r]/.test(text) ? `'${text}` : text
-}
 
 export const usageRoutes = { retrieveBalance: balance, retrieveUsage: usage }

@@ -67,6 +67,16 @@ const writeWhole = async (path: string, bytes: Uint8Array) => {
   await syncFolder(folder)
 }
 
+const removeSynced = async (path: string) => {
+  try {
+    await rm(path)
+  } catch (cause) {
+    if (isMissing(cause)) return
+    throw cause
+  }
+  await syncFolder(dirname(path))
+}
+
 const readOrNull = async (path: string): Promise<Uint8Array | null> => {
   try {
     return await readFile(path)
@@ -101,6 +111,7 @@ export const driver = (root: string): Archive.Driver => ({
     // Once begun it ends: an interruption would leave the half-written file behind.
     Effect.flatMap(pathOf(root, name), (path) => Effect.uninterruptible(attempt("put", () => writeWhole(path, bytes)))),
   get: (name) => Effect.flatMap(pathOf(root, name), (path) => attempt("get", () => readOrNull(path))),
+  remove: (name) => Effect.flatMap(pathOf(root, name), (path) => attempt("remove", () => removeSynced(path))),
   names: (prefix) => attempt("names", () => listNames(root, prefix))
 })
 

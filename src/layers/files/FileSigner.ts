@@ -1,42 +1,55 @@
-/** The key in a file for its owner only (PKCS #8 in PEM), made at the first start and never changed: whoever copies the file can sign as we do. */
-import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, sign } from "node:crypto"
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs"
-import { dirname } from "node:path"
+/** The installation's key as one file of the data folder, for its owner only; made at the first start, and never replaced. */
+import { randomUUID } from "node:crypto"
+import { link, mkdir, open, readFile, rm } from "node:fs/promises"
+import { join } from "node:path"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { Outage } from "../Outage.ts"
-import { make, Signer } from "../Signer.ts"
+import { freshKey, fromKey, fromPem, Signer, toPem } from "../Signer.ts"
 
-const read = (path: string): KeyObject | null => {
+const FILE = "network-key.pem"
+
+export const layer = (folder: string): Layer.Layer<Signer, Outage> =>
+  Layer.effect(
+    Signer,
+    Effect.tryPromise({
+      try: async () => fromKey(fromPem(await ensure(folder))),
+      catch: (cause) => new Outage({ of: "Signer", during: "open", cause })
+    })
+  )
+
+/** Of several who make one at the same time, one wins: a link is made or is not. */
+const ensure = async (folder: string): Promise<string> => {
+  const path = join(folder, FILE)
+  const known = await readOrNull(path)
+  if (known !== null) return known
+  await mkdir(folder, { recursive: true, mode: 0o700 })
+  const part = join(folder, `.${FILE}.${randomUUID()}`)
+  const handle = await open(part, "wx", 0o600)
   try {
-    return createPrivateKey(readFileSync(path, "utf8"))
+    await handle.writeFile(toPem(freshKey()))
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+  try {
+    await link(part, path)
   } catch (cause) {
-    if (cause instanceof Error && "code" in cause && cause.code === "ENOENT") return null
+    if (!hasCode(cause, "EEXIST")) throw cause
+  } finally {
+    await rm(part, { force: true })
+  }
+  return readFile(path, "utf8")
+}
+
+const readOrNull = async (path: string): Promise<string | null> => {
+  try {
+    return await readFile(path, "utf8")
+  } catch (cause) {
+    if (hasCode(cause, "ENOENT")) return null
     throw cause
   }
 }
 
-const create = (path: string): KeyObject => {
-  const { privateKey } = generateKeyPairSync("ed25519")
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
-  // Exclusive: of two that start at once, one makes the key.
-  writeFileSync(path, privateKey.export({ type: "pkcs8", format: "pem" }), { mode: 0o600, flag: "wx" })
-  return privateKey
-}
-
-export const over = (key: KeyObject): Signer["Service"] => {
-  const { x = "" } = createPublicKey(key).export({ format: "jwk" })
-  return make({
-    publicKey: Buffer.from(x, "base64url").toString("hex"),
-    sign: (bytes) => Effect.sync(() => sign(null, bytes, key))
-  })
-}
-
-export const layer = (path: string): Layer.Layer<Signer, Outage> =>
-  Layer.effect(
-    Signer,
-    Effect.try({
-      try: () => over(read(path) ?? create(path)),
-      catch: (cause) => new Outage({ of: "Signer", during: "open", cause })
-    })
-  )
+const hasCode = (cause: unknown, code: string): boolean =>
+  cause instanceof Error && "code" in cause && cause.code === code

@@ -19,6 +19,10 @@ const driver = (state: State): Archive.Driver => ({
       const bytes = state.blobs.get(name)
       return bytes === undefined ? null : Uint8Array.from(bytes)
     }),
+  remove: (name) =>
+    Effect.sync(() => {
+      state.blobs.delete(name)
+    }),
   names: (prefix) => Effect.sync(() => [...state.blobs.keys()].filter((name) => name.startsWith(prefix)).toSorted())
 })
 

@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { CREDITS_MAX, zero } from "../../schemas/Credits.ts"
 import { refuse } from "../../schemas/Refusal.ts"
-import { CreditLedger, type Driver, type LedgerFinding, make } from "../CreditLedger.ts"
+import { CreditLedger, type Driver, type LedgerFinding, make, totalsOf } from "../CreditLedger.ts"
 import * as MemoryCredits from "./MemoryCredits.ts"
 import { type Account, emptyBalance, MemoryState, type State } from "./MemoryState.ts"
 
@@ -24,7 +24,8 @@ const driver = (state: State): Driver => ({
     Effect.sync(() =>
       (state.accounts.get(namespaceId)?.entries ?? []).filter(({ seq }) => seq > afterSeq).slice(0, Math.max(limit, 0))
     ),
-  audit: Effect.sync(() => [...state.accounts.values()].flatMap((account) => findingOf(state, account)))
+  audit: Effect.sync(() => [...state.accounts.values()].flatMap((account) => findingOf(state, account))),
+  totals: Effect.sync(() => totalsOf([...state.accounts.values()].map(({ balance }) => balance)))
 })
 
 const findingOf = (state: State, { namespace, balance, entries, open }: Account): ReadonlyArray<LedgerFinding> => {

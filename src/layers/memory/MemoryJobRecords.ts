@@ -14,7 +14,7 @@ const driver = (state: State): JobRecords.Driver => ({
   patch: ({ jobId, epoch, patch, durable }) =>
     Effect.sync(() => {
       const stored = state.records.get(jobId)
-      if (stored === undefined || stored.mark !== null) return "missing"
+      if (stored === undefined || stored.mark !== null || stored.record.tombstone !== undefined) return "missing"
       if (epoch < stored.epoch || (!durable && stored.record.completeness !== "open")) return "stale"
       stored.epoch = epoch
       stored.record = { ...stored.record, ...patch }

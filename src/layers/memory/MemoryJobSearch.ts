@@ -1,12 +1,12 @@
 /** Finding and counting by looking at every document: the executable specification of the back ends that have indexes. */
-import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { Credits } from "../../schemas/Credits.ts"
 import type { JobRecord } from "../../schemas/JobRecord.ts"
 import type { JobState } from "../../schemas/JobState.ts"
+import { outputHolds, requestHolds } from "../../schemas/JobWords.ts"
 import type { Scope } from "../JobRecords.ts"
 import * as JobSearch from "../JobSearch.ts"
+import * as JobTally from "../JobTally.ts"
 import { byText, MemoryRecords, sees, within, type State } from "./MemoryRecords.ts"
 
 /** Ended without an answer, and nobody asked for that. */
@@ -54,50 +54,71 @@ const summary = (record: JobRecord): JobSearch.JobSummary => ({
   promptTokens: record.output?.tokens.prompt ?? 0,
   outputTokens: record.output?.tokens.completion ?? 0,
   cost: record.cost,
+  queueMs: record.system.queueMs,
+  firstTokenMs: record.system.firstTokenMs,
   totalMs: record.system.totalMs
 })
 
-const groupOf = (record: JobRecord, groupBy: JobSearch.UsageQuery["groupBy"]): string => {
-  if (groupBy === "model") return record.input.model
-  return groupBy === "key" ? record.keyId : DateTime.formatIsoDateUtc(DateTime.makeUnsafe(record.createdAt))
+const GROUP: Readonly<Record<JobTally.Grouping, (record: JobRecord) => string | null>> = {
+  model: ({ input }) => input.model,
+  key: ({ keyId }) => keyId,
+  namespace: ({ namespaceId }) => namespaceId,
+  node: ({ routing }) => routing.nodeId,
+  hour: ({ createdAt }) => JobTally.hourName(Math.floor(createdAt / JobTally.HOUR_MS)),
+  day: ({ createdAt }) => JobTally.dayName(Math.floor(createdAt / JobTally.DAY_MS))
 }
 
-/** The smallest value that at least this share of the values does not exceed. */
-const nearestRank = (sorted: ReadonlyArray<number>, percent: number): number | null =>
-  sorted[Math.ceil((sorted.length * percent) / 100) - 1] ?? null
-
-const usageRow = ([group, records]: readonly [string, ReadonlyArray<JobRecord>]): JobSearch.UsageRow => {
-  const totals = records
-    .flatMap(({ state, system }) => (state === "completed" && system.totalMs !== null ? [system.totalMs] : []))
-    .toSorted((a, b) => a - b)
-  return {
-    group,
-    jobs: records.length,
-    failed: records.filter(({ state }) => FAILED.has(state)).length,
-    promptTokens: records.reduce((sum, { output }) => sum + (output?.tokens.prompt ?? 0), 0),
-    outputTokens: records.reduce((sum, { output }) => sum + (output?.tokens.completion ?? 0), 0),
-    cost: Credits.make(records.reduce((sum, { cost }) => sum + (cost ?? 0n), 0n)),
-    totalMsP50: nearestRank(totals, 50),
-    totalMsP95: nearestRank(totals, 95)
+const countIn = (tally: JobTally.JobTally, record: JobRecord, groupBy: ReadonlyArray<JobTally.Grouping>): void => {
+  const groups = groupBy.map((grouping) => GROUP[grouping](record))
+  const completed = record.state === "completed"
+  tally.count(groups, {
+    jobs: 1,
+    completed: completed ? 1 : 0,
+    failed: FAILED.has(record.state) ? 1 : 0,
+    promptTokens: record.output?.tokens.prompt ?? 0,
+    outputTokens: record.output?.tokens.completion ?? 0,
+    cost: record.cost ?? 0n
+  })
+  for (const latency of JobTally.LATENCIES) {
+    const ms = record.system[latency]
+    if (completed && ms !== null) tally.time(groups, latency, ms, 1)
   }
 }
 
+const older = (state: State, scope: Scope, filter: JobSearch.JobFilter, after: JobSearch.Cursor | null) =>
+  visible(state, scope)
+    .filter((record) => matches(record, filter) && (after === null || newestFirst(after, record) < 0))
+    .toSorted(newestFirst)
+
 const driver = (state: State): JobSearch.Driver => ({
   search: (scope, filter, after, limit) =>
-    Effect.sync(() =>
-      visible(state, scope)
-        .filter((record) => matches(record, filter) && (after === null || newestFirst(after, record) < 0))
-        .toSorted(newestFirst)
-        .slice(0, limit)
-        .map(summary)
-    ),
-  usage: (scope, { groupBy, ...span }) =>
+    Effect.sync(() => older(state, scope, filter, after).slice(0, limit).map(summary)),
+  look: (namespaceId, filter, word, after, { limit, looked }) =>
     Effect.sync(() => {
-      const groups = Map.groupBy(
-        visible(state, scope).filter(({ createdAt }) => within(createdAt, span)),
-        (record) => groupOf(record, groupBy)
-      )
-      return [...groups].toSorted(([a], [b]) => byText(a, b)).map(usageRow)
+      const found: Array<JobSearch.JobSummary> = []
+      const all = older(state, { _tag: "Namespace", namespaceId }, filter, after)
+      for (const [at, record] of all.entries()) {
+        if (requestHolds(record.input.request, word) || outputHolds(record.output, word)) found.push(summary(record))
+        if (found.length === limit || at + 1 === looked) return { found, reached: at + 1 < all.length ? record : null }
+      }
+      return { found, reached: null }
+    }),
+  finished: (after, before, limit) =>
+    Effect.sync(() =>
+      [...state.records.values()]
+        .flatMap(({ record }) => (record.finishedAt === null ? [] : [{ at: record.finishedAt, record }]))
+        .filter(({ at, record }) => at < before && (at > after.at || (at === after.at && record.jobId > after.id)))
+        .toSorted((a, b) => a.at - b.at || byText(a.record.jobId, b.record.jobId))
+        .slice(0, Math.max(limit, 0))
+        .map(({ record }) => summary(record))
+    ),
+  stats: (scope, { groupBy, ...span }) =>
+    Effect.sync(() => {
+      const tally = JobTally.make()
+      for (const record of visible(state, scope)) {
+        if (within(record.createdAt, span)) countIn(tally, record, groupBy)
+      }
+      return tally.rows()
     })
 })
 

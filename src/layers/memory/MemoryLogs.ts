@@ -9,19 +9,20 @@ const driver = (state: State): Logs.Driver => ({
     Effect.sync(() => {
       for (const entry of entries) state.logs.push({ number: ++state.logsSeen, entry })
     }),
-  query: (scope, { type, jobId, limit, ...span }) =>
+  page: (scope, { type, jobId, limit, after, ...span }) =>
     Effect.sync(() =>
       state.logs
-        .map(({ entry }) => entry)
         .filter(
-          (entry) =>
+          ({ number, entry }) =>
             sees(scope, entry.namespaceId) &&
             (type === undefined || entry.type === type) &&
             (jobId === undefined || entry.jobId === jobId) &&
-            within(entry.at, span)
+            within(entry.at, span) &&
+            (after === undefined || entry.at > after.at || (entry.at === after.at && number > Number(after.id)))
         )
-        .toSorted((a, b) => a.at - b.at)
+        .toSorted((a, b) => a.entry.at - b.entry.at)
         .slice(0, Math.max(limit, 0))
+        .map(({ number, entry }) => ({ place: { at: entry.at, id: String(number) }, entry }))
     )
 })
 

@@ -5,13 +5,22 @@
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { SegmentId } from "../../schemas/Archive.ts"
+import { withoutBody } from "../../schemas/Body.ts"
 import type { JobId } from "../../schemas/Ids.ts"
 import { isTerminal } from "../../schemas/JobState.ts"
 import * as RecordRetention from "../RecordRetention.ts"
 import { byText, MemoryRecords, type State, type StoredRecord } from "./MemoryRecords.ts"
 
-const mayLeave = ({ record, mark }: StoredRecord): boolean =>
-  mark === null && !record.held && record.finishedAt !== null && isTerminal(record.state)
+const hasEnded = ({ record, mark }: StoredRecord): boolean =>
+  mark === null && record.finishedAt !== null && isTerminal(record.state)
+
+const mayLeave = (stored: StoredRecord): boolean => hasEnded(stored) && !stored.record.held
+
+const isOf: Readonly<Record<RecordRetention.Part, (stored: StoredRecord) => boolean>> = {
+  whole: (stored) => mayLeave(stored) && stored.record.tombstone === undefined,
+  stripped: (stored) => mayLeave(stored) && stored.record.tombstone !== undefined,
+  held: (stored) => hasEnded(stored) && stored.record.held
+}
 
 const byEnd = (a: StoredRecord, b: StoredRecord): number =>
   (a.record.finishedAt ?? 0) - (b.record.finishedAt ?? 0) || byText(a.record.jobId, b.record.jobId)
@@ -19,11 +28,16 @@ const byEnd = (a: StoredRecord, b: StoredRecord): number =>
 const marked = (state: State, segmentId: SegmentId): ReadonlyArray<StoredRecord> =>
   [...state.records.values()].filter(({ mark }) => mark?.segmentId === segmentId).toSorted(byEnd)
 
-const mark = (state: State, segmentId: SegmentId, jobIds: ReadonlyArray<JobId>): number => {
+const mark = (
+  state: State,
+  segmentId: SegmentId,
+  jobIds: ReadonlyArray<JobId>,
+  leavesAs: RecordRetention.LeavesAs
+): number => {
   for (const jobId of jobIds) {
     const stored = state.records.get(jobId)
-    if (stored === undefined || !mayLeave(stored)) continue
-    stored.mark = { segmentId, logsSeen: state.logsSeen }
+    if (stored === undefined || !(leavesAs === "held" ? hasEnded(stored) : mayLeave(stored))) continue
+    stored.mark = { segmentId, logsSeen: state.logsSeen, leavesAs }
     state.traces.set(jobId, { epoch: Number.POSITIVE_INFINITY, events: state.traces.get(jobId)?.events ?? [] })
   }
   return marked(state, segmentId).length
@@ -35,7 +49,8 @@ const retiring = (state: State): ReadonlyArray<RecordRetention.RetiringSegment> 
     if (mark === null) continue
     const key = `${mark.segmentId} ${record.namespaceId}`
     const count = (segments.get(key)?.count ?? 0) + 1
-    segments.set(key, { segmentId: mark.segmentId, namespaceId: record.namespaceId, count })
+    const { segmentId, leavesAs } = mark
+    segments.set(key, { segmentId, namespaceId: record.namespaceId, leavesAs, count })
   }
   return [...segments].toSorted(([a], [b]) => byText(a, b)).map(([, segment]) => segment)
 }
@@ -62,6 +77,20 @@ const prune = (state: State, segmentId: SegmentId): number => {
   return leaving.size
 }
 
+/** The closed trace stays without its pieces, against late ones. */
+const strip = (state: State, segmentId: SegmentId, stones: ReadonlyArray<RecordRetention.Stone>): number => {
+  let stripped = 0
+  for (const { jobId, tombstone } of stones) {
+    const stored = state.records.get(jobId)
+    if (stored?.mark?.segmentId !== segmentId) continue
+    stored.record = withoutBody(stored.record, tombstone)
+    stored.mark = null
+    state.traces.set(jobId, { epoch: Number.POSITIVE_INFINITY, events: [] })
+    stripped++
+  }
+  return stripped
+}
+
 const hold = (state: State, jobId: JobId, held: boolean): boolean => {
   const stored = state.records.get(jobId)
   if (stored === undefined || stored.mark !== null) return false
@@ -70,23 +99,24 @@ const hold = (state: State, jobId: JobId, held: boolean): boolean => {
 }
 
 const driver = (state: State): RecordRetention.Driver => ({
-  expired: (namespaceId, finishedBefore, limit) =>
+  expired: (namespaceId, finishedBefore, limit, part = "whole") =>
     Effect.sync(() =>
       [...state.records.values()]
         .filter(
           (stored) =>
             stored.record.namespaceId === namespaceId &&
-            mayLeave(stored) &&
+            isOf[part](stored) &&
             (stored.record.finishedAt ?? finishedBefore) < finishedBefore
         )
         .toSorted(byEnd)
         .slice(0, Math.max(limit, 0))
         .map(({ record }) => record.jobId)
     ),
-  mark: (segmentId, jobIds) => Effect.sync(() => mark(state, segmentId, jobIds)),
+  mark: (segmentId, jobIds, leavesAs = "jobs") => Effect.sync(() => mark(state, segmentId, jobIds, leavesAs)),
   retiring: Effect.sync(() => retiring(state)),
   read: (segmentId) => Effect.sync(() => marked(state, segmentId).map((stored) => archived(state, stored))),
-  prune: (segmentId) => Effect.sync(() => prune(state, segmentId)),
+  prune: (segmentId, stones) =>
+    Effect.sync(() => (stones === undefined ? prune(state, segmentId) : strip(state, segmentId, stones))),
   hold: (jobId, held) => Effect.sync(() => hold(state, jobId, held)),
   counts: Effect.sync(() => ({ live: state.records.size, pruned: state.pruned }))
 })

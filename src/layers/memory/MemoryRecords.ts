@@ -1,5 +1,5 @@
 /**
- * The one plain state behind the seven record contracts in memory: what MongoDB and cold storage hold in a cluster, as Maps.
+ * The one plain state behind the eight record contracts in memory: what MongoDB and cold storage hold in a cluster, as Maps.
  *
  * `layer` makes a fresh one. A test that lets a daemon die and another come after it makes the state with `make` and provides it to both
  * (`Layer.succeed(MemoryRecords, state)`); that is all that "durable" means here.
@@ -12,13 +12,14 @@ import type { Incident } from "../../schemas/Incident.ts"
 import type { JobRecord, LogEntry } from "../../schemas/JobRecord.ts"
 import type { TokenEvent } from "../../schemas/TokenEvent.ts"
 import type { Scope } from "../JobRecords.ts"
+import type { LeavesAs } from "../RecordRetention.ts"
 
 export interface StoredRecord {
   record: JobRecord
   /** Changes under an older epoch are refused. */
   epoch: number
   /** With a mark the document is frozen: it is on its way to the archive. */
-  mark: { readonly segmentId: SegmentId; readonly logsSeen: number } | null
+  mark: { readonly segmentId: SegmentId; readonly logsSeen: number; readonly leavesAs: LeavesAs } | null
 }
 
 export interface StoredTrace {
@@ -39,6 +40,8 @@ export interface State {
   logs: Array<StoredLog>
   logsSeen: number
   readonly incidents: Map<IncidentId, Incident>
+  /** Of log entries and incidents that are on their way to the archive. */
+  readonly marks: Map<string, SegmentId>
   pruned: number
   readonly blobs: Map<string, Uint8Array>
   /** Names of blobs whose `put` fails, as a full disk would make it. */
@@ -53,6 +56,7 @@ export const make = (): State => ({
   logs: [],
   logsSeen: 0,
   incidents: new Map(),
+  marks: new Map(),
   pruned: 0,
   blobs: new Map(),
   refusesPut: () => false

@@ -8,12 +8,25 @@ import * as Context from "effect/Context"
 import * as Layer from "effect/Layer"
 import type * as Redacted from "effect/Redacted"
 import { type Balance, zero } from "../../schemas/Credits.ts"
-import type { DaemonId, EnvelopeId, JobId, KeyId, NamespaceId, NodeId, NoticeId, WebhookId } from "../../schemas/Ids.ts"
+import type {
+  DaemonId,
+  EnvelopeId,
+  ErasureId,
+  JobId,
+  KeyId,
+  NamespaceId,
+  NodeId,
+  NoticeId,
+  WebhookId
+} from "../../schemas/Ids.ts"
+import type { Erasure } from "../../schemas/Erasure.ts"
 import type { JobEvent } from "../../schemas/JobEvent.ts"
 import { isTerminal, type JobRow } from "../../schemas/JobState.ts"
 import type { ApiKey, Namespace } from "../../schemas/Namespace.ts"
 import type { NodeRow, Restriction, RestrictionKind } from "../../schemas/NodeProfile.ts"
 import type { SettingsVersion } from "../../schemas/RuntimeSettings.ts"
+import type { AccountRollup, CreditRollup, JobRollup, RollupDefinition } from "../../schemas/Rollup.ts"
+import type { ErasureStone } from "../../schemas/Tombstone.ts"
 import type { Notice, Webhook } from "../../schemas/Webhook.ts"
 import type { AuditRow } from "../Audit.ts"
 import type { KnownModel } from "../Catalog.ts"
@@ -21,6 +34,8 @@ import type { CreditEntry } from "../CreditLedger.ts"
 import type { DaemonRow } from "../Daemons.ts"
 import type { RestrictionChange } from "../NodeRegistry.ts"
 import type { OutboxRow } from "../Outbox.ts"
+import type { AwayDay } from "../RollupDays.ts"
+import type { Standing } from "../RollupFold.ts"
 import type { SweeperState } from "../SweeperStates.ts"
 
 /** What belongs to one namespace. */
@@ -68,6 +83,16 @@ export interface StoredNotice {
   readonly body: string
 }
 
+/** Rows by period and key. */
+export interface RollupState {
+  readonly places: Map<NamespaceId, { readonly standing: Standing; readonly jobsSeq: number }>
+  readonly credits: Map<string, CreditRollup>
+  readonly jobs: Map<string, JobRollup>
+  readonly accounts: Map<string, AccountRollup>
+  readonly closedUntil: Record<RollupDefinition, number>
+  readonly away: Map<number, AwayDay>
+}
+
 export interface State {
   /** Joining declares every other daemon dead, as in a data folder; false for a simulated cluster. */
   readonly soleOwner: boolean
@@ -90,6 +115,9 @@ export interface State {
   readonly audit: Array<AuditRow>
   readonly webhooks: Map<WebhookId, StoredWebhook>
   readonly notices: Map<NoticeId, StoredNotice>
+  readonly rollups: RollupState
+  readonly erasures: Map<ErasureId, Erasure>
+  readonly stones: Map<JobId, ErasureStone>
 }
 
 export class MemoryState extends Context.Service<MemoryState, State>()("resultity/layers/memory/MemoryState") {}
@@ -109,7 +137,17 @@ export const make = ({ soleOwner = true }: { readonly soleOwner?: boolean } = {}
   sweepers: new Map(),
   audit: [],
   webhooks: new Map(),
-  notices: new Map()
+  notices: new Map(),
+  rollups: {
+    places: new Map(),
+    credits: new Map(),
+    jobs: new Map(),
+    accounts: new Map(),
+    closedUntil: { credits: 0, jobs: 0, accounts: 0 },
+    away: new Map()
+  },
+  erasures: new Map(),
+  stones: new Map()
 })
 
 export const layer: Layer.Layer<MemoryState> = Layer.sync(MemoryState, () => make())

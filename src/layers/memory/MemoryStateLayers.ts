@@ -8,18 +8,22 @@ import * as MemoryAudit from "./MemoryAudit.ts"
 import * as MemoryCatalog from "./MemoryCatalog.ts"
 import * as MemoryCreditLedger from "./MemoryCreditLedger.ts"
 import * as MemoryDaemons from "./MemoryDaemons.ts"
+import * as MemoryErasures from "./MemoryErasures.ts"
 import * as MemoryJobStore from "./MemoryJobStore.ts"
 import * as MemoryJobSurvey from "./MemoryJobSurvey.ts"
+import * as MemoryModeration from "./MemoryModeration.ts"
 import * as MemoryNamespaces from "./MemoryNamespaces.ts"
 import * as MemoryNodeRegistry from "./MemoryNodeRegistry.ts"
 import * as MemoryNotices from "./MemoryNotices.ts"
 import * as MemoryOutbox from "./MemoryOutbox.ts"
+import * as MemoryRollupDays from "./MemoryRollupDays.ts"
+import * as MemoryRollups from "./MemoryRollups.ts"
 import * as MemorySettings from "./MemorySettings.ts"
 import * as MemoryState from "./MemoryState.ts"
 import * as MemorySweeperStates from "./MemorySweeperStates.ts"
 import * as MemoryWebhooks from "./MemoryWebhooks.ts"
 
-export const contracts = Layer.mergeAll(
+const stores = Layer.mergeAll(
   MemoryJobStore.layer,
   MemoryJobSurvey.layer,
   MemoryOutbox.layer,
@@ -33,8 +37,14 @@ export const contracts = Layer.mergeAll(
   MemorySettings.layer,
   MemorySweeperStates.layer,
   MemoryWebhooks.layer,
-  MemoryNotices.layer
+  MemoryNotices.layer,
+  MemoryRollups.layer,
+  MemoryRollupDays.layer,
+  MemoryErasures.layer
 )
+
+/** With what reads the settings beside them. */
+export const contracts = Layer.provideMerge(MemoryModeration.layer, stores)
 
 export const layer = Layer.provideMerge(contracts, MemoryState.layer)
 

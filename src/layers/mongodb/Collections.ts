@@ -43,6 +43,9 @@ export interface JobDocument extends Readonly<Record<Body, string | null>> {
   readonly promptTokens: number
   readonly outputTokens: number
   readonly failure: boolean
+  /** Of feedback: when it was given, and its score. */
+  readonly feedbackAt: number | null
+  readonly feedbackScore: number | null
   readonly queueMs: number | null
   readonly dispatchMs: number | null
   readonly firstTokenMs: number | null
@@ -63,6 +66,11 @@ export interface JobDocument extends Readonly<Record<Body, string | null>> {
   readonly segmentId: string | null
   /** Ids of the log entries that go with it, decided once; null before that. */
   readonly logIds: ReadonlyArray<string> | null
+  /** What the mark is for; documents of earlier programs have none of the three. */
+  readonly leavesAs?: string | null
+  /** True once the body has left. */
+  readonly stripped?: boolean | null
+  readonly tombstone?: string | null
 }
 
 /** Where a trace stands, and its last chunks. Every append goes through this one document, which decides by its epoch and its last number. */
@@ -96,6 +104,8 @@ export interface LogDocument {
   readonly nodeId: string | null
   readonly code: string
   readonly body: string
+  /** On its way to the archive, as an entry of no live job. */
+  readonly segmentId?: string | null
 }
 
 export interface IncidentDocument {
@@ -107,6 +117,14 @@ export interface IncidentDocument {
   readonly subject: string
   readonly at: number
   readonly body: string
+  readonly keyId: string | null
+  /** Of an episode; null: it happened once. */
+  readonly number: number | null
+  readonly sightings: number | null
+  readonly closedAt: number | null
+  readonly isOpen: boolean
+  /** On its way to the archive. */
+  readonly segmentId?: string | null
 }
 
 /** How many documents a segment took with it. */

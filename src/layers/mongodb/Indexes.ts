@@ -38,6 +38,8 @@ const jobSearches = [null, ...FACETS].flatMap((facet) =>
   )
 )
 
+const HAS_ENDED = { finishedAt: { $gte: Number.MIN_SAFE_INTEGER } }
+
 const latest = { at: -1, _id: -1 } as const
 const inOrder = { at: 1, _id: 1 } as const
 
@@ -45,7 +47,10 @@ export const INDEXES: Readonly<Record<Exclude<keyof Collections, "pruned">, Read
   jobs: [
     ...jobSearches,
     index("unfinished", { createdAt: 1, _id: 1 }, { completeness: "open" }),
-    index("leaving", { namespaceId: 1, finishedAt: 1, _id: 1 }, { finishedAt: { $gte: Number.MIN_SAFE_INTEGER } }),
+    index("by_finished", { finishedAt: 1, _id: 1 }, { finishedAt: { $gte: Number.MIN_SAFE_INTEGER } }),
+    index("by_feedback", { feedbackAt: 1 }, { feedbackAt: { $gte: Number.MIN_SAFE_INTEGER } }),
+    index("leaving_part", { namespaceId: 1, stripped: 1, finishedAt: 1, _id: 1 }, HAS_ENDED),
+    index("held", { namespaceId: 1, finishedAt: 1, _id: 1 }, { held: true }),
     index("marked", { segmentId: 1, finishedAt: 1, _id: 1 }, { segmentId: IS_TEXT })
   ],
   heads: [{ ...index("purge", { purgeAfter: 1 }), expireAfterSeconds: 0 }],
@@ -55,7 +60,8 @@ export const INDEXES: Readonly<Record<Exclude<keyof Collections, "pruned">, Read
     index("by_type", { type: 1, ...inOrder }),
     index("by_namespace_time", { namespaceId: 1, ...inOrder }),
     index("by_namespace_type", { namespaceId: 1, type: 1, ...inOrder }),
-    index("of_job", { jobId: 1, ...inOrder }, { jobId: IS_TEXT })
+    index("of_job", { jobId: 1, ...inOrder }, { jobId: IS_TEXT }),
+    index("marked", { segmentId: 1, ...inOrder }, { segmentId: IS_TEXT })
   ],
   incidents: [
     index("by_time", latest),
@@ -65,7 +71,12 @@ export const INDEXES: Readonly<Record<Exclude<keyof Collections, "pruned">, Read
     index("by_namespace_time", { namespaceId: 1, ...latest }),
     index("by_namespace_kind", { namespaceId: 1, kind: 1, ...latest }),
     index("by_namespace_type", { namespaceId: 1, type: 1, ...latest }),
-    index("by_namespace_subject", { namespaceId: 1, subject: 1, ...latest })
+    index("by_namespace_subject", { namespaceId: 1, subject: 1, ...latest }),
+    index("by_number", { type: 1, subject: 1, number: -1 }, { number: { $gte: 0 } }),
+    index("open_by_time", latest, { isOpen: true }),
+    index("by_end", { closedAt: 1, _id: 1 }, { closedAt: { $gte: Number.MIN_SAFE_INTEGER } }),
+    index("by_refused_key", { at: 1, keyId: 1, namespaceId: 1, type: 1 }, { keyId: IS_TEXT }),
+    index("marked", { segmentId: 1, ...inOrder }, { segmentId: IS_TEXT })
   ]
 }
 

@@ -8,7 +8,10 @@ import { readOrNull, storedOrNull, storedText } from "./StoredText.ts"
 /** What stands in a document of a record, as opposed to what guards it. */
 export type Fields = {
   -readonly [
-    Field in keyof Omit<JobDocument, "_id" | "files" | "epoch" | "writer" | "rev" | "segmentId" | "logIds">
+    Field in keyof Omit<
+      JobDocument,
+      "_id" | "files" | "epoch" | "writer" | "rev" | "segmentId" | "logIds" | "leavesAs" | "stripped" | "tombstone"
+    >
   ]?: JobDocument[Field]
 }
 
@@ -42,7 +45,12 @@ const ENCODERS: Encoders = {
     outputTokens: output?.tokens.completion ?? 0,
     output: orNull(output)
   }),
-  evaluation: (evaluation) => ({ failure: evaluation.failure, evaluation: JSON.stringify(evaluation) }),
+  evaluation: (evaluation) => ({
+    failure: evaluation.failure,
+    feedbackAt: evaluation.feedback?.at ?? null,
+    feedbackScore: evaluation.feedback?.score ?? null,
+    evaluation: JSON.stringify(evaluation)
+  }),
   system: (system) => ({
     queueMs: system.queueMs,
     dispatchMs: system.dispatchMs,
@@ -82,7 +90,10 @@ export const documentOf = (record: JobRecord): JobDocument => ({
   writer: null,
   rev: 0,
   segmentId: null,
-  logIds: null
+  logIds: null,
+  leavesAs: null,
+  stripped: null,
+  tombstone: null
 })
 
 /** What this house wrote as JSON. */
@@ -112,7 +123,10 @@ export const recordOf = (stored: JobDocument): JobRecord => ({
   completeness: stored.completeness as JobRecord["completeness"],
   truncatedReason: readOrNull(stored.truncatedReason),
   moments: json(stored.moments),
-  held: stored.held
+  held: stored.held,
+  ...(typeof stored.tombstone === "string"
+    ? { tombstone: json<JobRecord["tombstone"]>(stored.tombstone) as never }
+    : {})
 })
 
 export const costOf = ({ cost }: Pick<JobDocument, "cost">): JobRecord["cost"] =>

@@ -59,3 +59,9 @@ export const dropAll = async (files: GridFSBucket, jobIds: ReadonlyArray<string>
   const found = files.find({ "metadata.jobId": { $in: [...jobIds] } }).project<{ _id: ObjectId }>({ _id: 1 })
   for (const { _id } of await found.toArray()) await files.delete(_id)
 }
+
+/** All files of this job but those that are still named. */
+export const dropBut = async (files: GridFSBucket, jobId: string, kept: ReadonlyArray<string>): Promise<void> => {
+  const found = files.find({ "metadata.jobId": jobId }).project<{ _id: ObjectId }>({ _id: 1 })
+  for (const { _id } of await found.toArray()) if (!kept.includes(_id.toHexString())) await files.delete(_id)
+}

@@ -47,6 +47,9 @@ export const DURABLE = { writeConcern: { w: "majority", journal: true } } as con
 /** Survives the death of a daemon. */
 export const LASTING = { writeConcern: { w: 1 } } as const
 
+/** Searches, sums and lists may be read from a member that lags a little behind; how a job stands is always read from the primary. */
+export const SEARCHING = { readPreference: "secondaryPreferred" } as const
+
 export const DATABASE = "resultity"
 const CONNECTIONS_MAX = 20
 const START_MS = 60_000

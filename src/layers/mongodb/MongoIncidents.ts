@@ -2,12 +2,13 @@
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { Filter } from "mongodb"
-import type { Incident } from "../../schemas/Incident.ts"
+import { type Incident, isOpen, type LastingIncident } from "../../schemas/Incident.ts"
 import * as Incidents from "../Incidents.ts"
 import type { Scope } from "../JobRecords.ts"
 import type { IncidentDocument } from "./Collections.ts"
 import * as MongoBatch from "./MongoBatch.ts"
 import { DURABLE, MongoClient } from "./MongoClient.ts"
+import { isDuplicate } from "./MongoErrors.ts"
 import { within } from "./MongoLogs.ts"
 import { storedText } from "./StoredText.ts"
 
@@ -21,12 +22,17 @@ const documentOf = (incident: Incident): IncidentDocument => ({
   severity: incident.severity,
   subject: storedText(incident.subject),
   at: incident.at,
-  body: JSON.stringify(incident)
+  body: JSON.stringify(incident),
+  keyId: incident.keyId ?? null,
+  number: incident.episode?.number ?? null,
+  sightings: incident.episode?.sightings ?? null,
+  closedAt: incident.episode?.closedAt ?? null,
+  isOpen: isOpen(incident)
 })
 
 const filterOf = (
   scope: Scope,
-  { kind, type, subject, from, to }: Incidents.IncidentQuery
+  { kind, type, subject, open, from, to }: Incidents.IncidentQuery
 ): Filter<IncidentDocument> => {
   const at = within(from, to)
   return {
@@ -34,11 +40,14 @@ const filterOf = (
     ...(kind === undefined ? {} : { kind: { $eq: kind } }),
     ...(type === undefined ? {} : { type: { $eq: type } }),
     ...(subject === undefined ? {} : { subject: { $eq: storedText(subject) } }),
+    ...(open === undefined ? {} : { isOpen: true }),
     ...(at === undefined ? {} : { at })
   }
 }
 
 const indexFor = (scope: Scope, query: Incidents.IncidentQuery): string => {
+  // Few are open, whatever else is asked.
+  if (query.open !== undefined) return "open_by_time"
   const facet = (["subject", "type", "kind"] as const).find((each) => query[each] !== undefined) ?? "time"
   return scope._tag === "Namespace" ? `by_namespace_${facet}` : `by_${facet}`
 }
@@ -54,20 +63,47 @@ export const find = (
     .sort({ at: -1, _id: -1 })
     .limit(query.limit)
 
+type Holder = Pick<MongoClient["Service"], "collections">
+
 export const findAfter = (
-  { collections: { incidents } }: Pick<MongoClient["Service"], "collections">,
+  { collections: { incidents } }: Holder,
+  order: Incidents.IncidentOrder,
   place: Incidents.IncidentPlace,
   to: number,
   limit: number
-) =>
-  incidents
-    .find(
-      { at: { $gte: place.at, $lt: to }, $or: [{ at: { $gt: place.at } }, { _id: { $gt: place.id } }] },
-      { projection: { body: 1 } }
-    )
-    .hint("by_time")
-    .sort({ at: 1, _id: 1 })
+) => {
+  const at = order === "opened" ? "at" : "closedAt"
+  const filter = { [at]: { $gte: place.at, $lt: to }, $or: [{ [at]: { $gt: place.at } }, { _id: { $gt: place.id } }] }
+  return incidents
+    .find(filter as Filter<IncidentDocument>, { projection: { body: 1 } })
+    .hint(order === "opened" ? "by_time" : "by_end")
+    .sort({ [at]: 1, _id: 1 })
     .limit(limit)
+}
+
+export const findLatest = ({ collections: { incidents } }: Holder, type: string, subject: string) =>
+  incidents
+    .find({ type, subject: storedText(subject), number: { $gte: 0 } }, { projection: { body: 1 } })
+    .hint("by_number")
+    .sort({ number: -1 })
+    .limit(1)
+
+/** False: its id is known. */
+const insert = async ({ collections: { incidents } }: Holder, incident: LastingIncident): Promise<boolean> => {
+  try {
+    await incidents.insertOne(documentOf(incident), DURABLE)
+    return true
+  } catch (cause) {
+    if (!isDuplicate(cause)) throw cause
+    return false
+  }
+}
+
+const replace = async ({ collections: { incidents } }: Holder, incident: LastingIncident, seen: number) => {
+  const { _id, ...fields } = documentOf(incident)
+  const { matchedCount } = await incidents.updateOne({ _id, sightings: seen, isOpen: true }, { $set: fields }, DURABLE)
+  return matchedCount > 0
+}
 
 export const layer: Layer.Layer<Incidents.Incidents, never, MongoClient> = Layer.effect(
   Incidents.Incidents,
@@ -84,12 +120,19 @@ export const layer: Layer.Layer<Incidents.Incidents, never, MongoClient> = Layer
         query.limit <= 0
           ? Effect.succeed([])
           : client.run(during("list"), async () =>
-              (await find(client, scope, query).toArray()).map(({ body }) => JSON.parse(body) as Incident)
+              (await find(client, scope, query).toArray()).map(({ body }) => Incidents.parsed(body))
             ),
-      after: (place, to, limit) =>
+      after: (order, place, to, limit) =>
         client.run(during("after"), async () =>
-          (await findAfter(client, place, to, limit).toArray()).map(({ body }) => JSON.parse(body) as Incident)
-        )
+          (await findAfter(client, order, place, to, limit).toArray()).map(({ body }) => Incidents.parsed(body))
+        ),
+      latest: (type, subject) =>
+        client.run(during("latest"), async () => {
+          const [found] = await findLatest(client, type, subject).toArray()
+          return Incidents.parsedEpisode(found?.body ?? null)
+        }),
+      put: (incident, seen) =>
+        client.run(during("put"), () => (seen === null ? insert(client, incident) : replace(client, incident, seen)))
     })
   )
 )

@@ -47,6 +47,7 @@ const setOf = (fields: Fields, names: Names): Readonly<Record<string, unknown>> 
 const standing = ({ jobId, epoch, writer, rev, durable }: Write): Filter<JobDocument> => ({
   _id: jobId,
   segmentId: null,
+  stripped: null,
   ...(durable ? {} : { completeness: "open" }),
   $or: [{ epoch: { $lt: epoch } }, { epoch, writer: { $ne: writer } }, { epoch, rev: { $lte: rev } }]
 })
@@ -56,10 +57,10 @@ const operationOf = (write: Write): AnyBulkWriteOperation<JobDocument> => {
   return { updateOne: { filter: standing(write), update: { $set: { ...set, epoch, writer, rev } } } }
 }
 
-type Guards = Pick<JobDocument, "epoch" | "writer" | "rev" | "segmentId" | "completeness">
+type Guards = Pick<JobDocument, "epoch" | "writer" | "rev" | "segmentId" | "stripped" | "completeness">
 
 const judge = (write: Write, found: Guards | undefined): JobRecords.Patched | "again" => {
-  if (found === undefined || found.segmentId !== null) return "missing"
+  if (found === undefined || found.segmentId !== null || found.stripped === true) return "missing"
   if (found.epoch > write.epoch || (!write.durable && found.completeness !== "open")) return "stale"
   return found.epoch === write.epoch && found.writer === write.writer && found.rev > write.rev ? "stale" : "again"
 }
@@ -79,7 +80,10 @@ const writeAll = async (
       return outcomes.map((outcome) => (outcome === "again" ? "done" : outcome))
     }
     const _id = { $in: left.map(({ jobId }) => jobId) }
-    const found = jobs.find({ _id }, { projection: { epoch: 1, writer: 1, rev: 1, segmentId: 1, completeness: 1 } })
+    const found = jobs.find(
+      { _id },
+      { projection: { epoch: 1, writer: 1, rev: 1, segmentId: 1, stripped: 1, completeness: 1 } }
+    )
     const known = new Map((await found.toArray()).map((stored) => [stored._id, stored]))
     writes.forEach((write, place) => {
       if (outcomes[place] === "again") outcomes[place] = judge(write, known.get(write.jobId))

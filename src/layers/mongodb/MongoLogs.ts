@@ -11,7 +11,7 @@ import type { Scope } from "../JobRecords.ts"
 import * as Logs from "../Logs.ts"
 import type { LogDocument } from "./Collections.ts"
 import * as MongoBatch from "./MongoBatch.ts"
-import { LASTING, MongoClient } from "./MongoClient.ts"
+import { LASTING, MongoClient, SEARCHING } from "./MongoClient.ts"
 import { storedText } from "./StoredText.ts"
 
 const during = (method: keyof Logs.Driver) => ({ of: "Logs", method })
@@ -39,15 +39,22 @@ const documentOf = (_id: string, entry: LogEntry): LogDocument => ({
 
 export const entryOf = ({ body }: Pick<LogDocument, "body">): LogEntry => JSON.parse(body) as LogEntry
 
+const placed = (stored: LogDocument): Logs.PlacedEntry => ({
+  place: { at: stored.at, id: stored._id },
+  entry: entryOf(stored)
+})
+
 /** Half-open over an instant; undefined when everything is asked for. */
 export const within = (from: number | undefined, to: number | undefined) =>
   from === undefined && to === undefined
     ? undefined
     : { ...(from === undefined ? {} : { $gte: from }), ...(to === undefined ? {} : { $lt: to }) }
 
-const filterOf = (scope: Scope, { type, jobId, from, to }: Logs.LogQuery): Filter<LogDocument> => {
-  const at = within(from, to)
+const filterOf = (scope: Scope, { type, jobId, from, to, after }: Logs.LogQuery): Filter<LogDocument> => {
+  // The bound on the time alone is what the index begins at.
+  const at = within(after === undefined ? from : Math.max(from ?? after.at, after.at), to)
   return {
+    ...(after === undefined ? {} : { $or: [{ at: { $gt: after.at } }, { _id: { $gt: after.id } }] }),
     ...(scope._tag === "Namespace" ? { namespaceId: { $eq: scope.namespaceId } } : {}),
     ...(type === undefined ? {} : { type: { $eq: type } }),
     ...(jobId === undefined ? {} : { jobId: { $eq: jobId } }),
@@ -67,7 +74,7 @@ export const find = (
   query: Logs.LogQuery
 ) =>
   logs
-    .find(filterOf(scope, query), { projection: { body: 1 } })
+    .find(filterOf(scope, query), { projection: { at: 1, body: 1 }, ...SEARCHING })
     .hint(indexFor(scope, query))
     .sort({ at: 1, _id: 1 })
     .limit(query.limit)
@@ -93,10 +100,10 @@ export const layerWith = (options: { readonly grouping?: MongoBatch.Grouping }) 
       )
       return Logs.make({
         append: (entries) => insert(entries.map((entry) => documentOf(nextId(), entry))),
-        query: (scope, query) =>
+        page: (scope, query) =>
           query.limit <= 0
             ? Effect.succeed([])
-            : client.run(during("query"), async () => (await find(client, scope, query).toArray()).map(entryOf))
+            : client.run(during("page"), async () => (await find(client, scope, query).toArray()).map(placed))
       })
     })
   )

@@ -8,10 +8,12 @@ import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { SegmentId } from "../../schemas/Archive.ts"
+import { withoutBody } from "../../schemas/Body.ts"
 import type { JobId, NamespaceId } from "../../schemas/Ids.ts"
+import type { Tombstone } from "../../schemas/Tombstone.ts"
 import * as RecordRetention from "../RecordRetention.ts"
 import type { JobDocument } from "./Collections.ts"
-import { recordOf } from "./JobFields.ts"
+import { patchFields, recordOf } from "./JobFields.ts"
 import * as LargeTexts from "./LargeTexts.ts"
 import * as MongoBatch from "./MongoBatch.ts"
 import { DURABLE, MongoClient } from "./MongoClient.ts"
@@ -54,20 +56,30 @@ const finishMarks = async (client: Client, segmentId: SegmentId): Promise<void> 
 const countMarked = ({ collections: { jobs } }: Client, segmentId: SegmentId): Promise<number> =>
   jobs.countDocuments({ segmentId: { $eq: segmentId } }, { hint: "marked" })
 
-const mark = async (client: Client, segmentId: SegmentId, jobIds: ReadonlyArray<JobId>): Promise<number> => {
-  const filter = { _id: { $in: [...jobIds] }, ...MAY_LEAVE, finishedAt: ANY_END }
-  if (jobIds.length > 0) await client.collections.jobs.updateMany(filter, { $set: { segmentId } }, DURABLE)
+const mark = async (
+  client: Client,
+  segmentId: SegmentId,
+  jobIds: ReadonlyArray<JobId>,
+  leavesAs: RecordRetention.LeavesAs
+): Promise<number> => {
+  const mayBeMarked = leavesAs === "held" ? { segmentId: null, state: ENDED } : MAY_LEAVE
+  const filter = { _id: { $in: [...jobIds] }, ...mayBeMarked, finishedAt: ANY_END }
+  if (jobIds.length > 0) await client.collections.jobs.updateMany(filter, { $set: { segmentId, leavesAs } }, DURABLE)
   await finishMarks(client, segmentId)
   return countMarked(client, segmentId)
 }
 
 const retiring = async ({ collections }: Client): Promise<ReadonlyArray<RecordRetention.RetiringSegment>> => {
-  const counts = new Map<string, { segmentId: SegmentId; namespaceId: NamespaceId; count: number }>()
-  const projection = { segmentId: 1, namespaceId: 1 }
+  const counts = new Map<
+    string,
+    { -readonly [Field in keyof RecordRetention.RetiringSegment]: RecordRetention.RetiringSegment[Field] }
+  >()
+  const projection = { segmentId: 1, namespaceId: 1, leavesAs: 1 }
   for await (const stored of collections.jobs.find({ segmentId: { $gte: "" } }, { projection }).hint("marked")) {
     const segmentId = stored.segmentId as SegmentId
     const namespaceId = stored.namespaceId as NamespaceId
-    const known = counts.get(`${segmentId} ${namespaceId}`) ?? { segmentId, namespaceId, count: 0 }
+    const leavesAs = (stored.leavesAs ?? "jobs") as RecordRetention.LeavesAs
+    const known = counts.get(`${segmentId} ${namespaceId}`) ?? { segmentId, namespaceId, leavesAs, count: 0 }
     known.count += 1
     counts.set(`${segmentId} ${namespaceId}`, known)
   }
@@ -117,15 +129,56 @@ const prune = async (client: Client, segmentId: SegmentId, now: number): Promise
   return (await jobs.deleteMany({ segmentId: { $eq: segmentId } }, DURABLE)).deletedCount
 }
 
+/** The document first, so that whoever comes after a crash finds the body gone and the mark still there; then pieces, then files that they may name; the mark last. */
+const strip = async (client: Client, segmentId: SegmentId, stones: ReadonlyArray<RecordRetention.Stone>) => {
+  const { jobs, heads, traces } = client.collections
+  await finishMarks(client, segmentId)
+  const _id = { $in: stones.map(({ jobId }): string => jobId) }
+  const marked = new Map(
+    (await jobs.find({ _id, segmentId }).hint("_id_").toArray()).map((stored) => [stored._id, stored])
+  )
+  for (const { jobId, tombstone } of stones) {
+    const stored = marked.get(jobId)
+    if (stored !== undefined && stored.tombstone !== JSON.stringify(tombstone))
+      await putStripped(client, stored, tombstone)
+  }
+  const ids = { $in: [...marked.keys()] }
+  await traces.deleteMany({ jobId: ids }, DURABLE)
+  await heads.updateMany({ _id: ids }, { $set: { ...EMPTY, epoch: CLOSED } }, DURABLE)
+  for (const stored of marked.values()) await LargeTexts.dropBut(client.files, stored._id, keptFiles(stored))
+  const unmarked = { segmentId: null, logIds: null, leavesAs: null }
+  return (await jobs.updateMany({ _id: ids, segmentId, stripped: true }, { $set: unmarked }, DURABLE)).modifiedCount
+}
+
+const keptFiles = ({ files: { input: _input, output: _output, workflow: _workflow, ...kept } }: JobDocument) =>
+  Object.values(kept).filter((name) => typeof name === "string")
+
+const putStripped = async ({ collections: { jobs }, files }: Client, stored: JobDocument, tombstone: Tombstone) => {
+  const record = withoutBody(recordOf(await LargeTexts.bringBack(files, stored)), tombstone)
+  const { input, output, workflow, clientTag } = record
+  const bodies = { "files.input": null, "files.output": null, "files.workflow": null }
+  const set = { ...patchFields({ input, output, workflow, clientTag }), ...bodies, stripped: true }
+  const filter = { _id: stored._id, segmentId: stored.segmentId }
+  await jobs.updateOne(filter, { $set: { ...set, tombstone: JSON.stringify(tombstone) } }, DURABLE)
+}
+
+/** Each with the index that serves it. */
+const PARTS = {
+  whole: { filter: { ...MAY_LEAVE, stripped: null }, index: "leaving_part" },
+  stripped: { filter: { ...MAY_LEAVE, stripped: true }, index: "leaving_part" },
+  held: { filter: { segmentId: null, held: true, state: ENDED }, index: "held" }
+} as const
+
 const expired = async (
   { collections: { jobs } }: Client,
   namespaceId: NamespaceId,
   finishedBefore: number,
-  limit: number
+  limit: number,
+  part: RecordRetention.Part
 ): Promise<ReadonlyArray<JobId>> => {
   const finishedAt = { ...ANY_END, $lt: finishedBefore }
-  const filter = { namespaceId: { $eq: namespaceId }, ...MAY_LEAVE, finishedAt }
-  const found = jobs.find(filter, { projection: { _id: 1 } }).hint("leaving")
+  const filter = { namespaceId: { $eq: namespaceId }, ...PARTS[part].filter, finishedAt }
+  const found = jobs.find(filter, { projection: { _id: 1 } }).hint(PARTS[part].index)
   const ids = await found.sort({ finishedAt: 1, _id: 1 }).limit(limit).toArray()
   return ids.map(({ _id }) => _id as JobId)
 }
@@ -146,16 +199,19 @@ export const layer: Layer.Layer<RecordRetention.RecordRetention, never, MongoCli
   RecordRetention.RecordRetention,
   Effect.map(MongoClient, (client) =>
     RecordRetention.make({
-      expired: (namespaceId, finishedBefore, limit) =>
+      expired: (namespaceId, finishedBefore, limit, part = "whole") =>
         limit <= 0
           ? Effect.succeed([])
-          : client.run(during("expired"), () => expired(client, namespaceId, finishedBefore, limit)),
-      mark: (segmentId, jobIds) => client.runLong(during("mark"), () => mark(client, segmentId, jobIds)),
+          : client.run(during("expired"), () => expired(client, namespaceId, finishedBefore, limit, part)),
+      mark: (segmentId, jobIds, leavesAs = "jobs") =>
+        client.runLong(during("mark"), () => mark(client, segmentId, jobIds, leavesAs)),
       retiring: client.runLong(during("retiring"), () => retiring(client)),
       read: (segmentId) => client.runLong(during("read"), () => readSegment(client, segmentId)),
-      prune: (segmentId) =>
+      prune: (segmentId, stones) =>
         Effect.flatMap(Clock.currentTimeMillis, (now) =>
-          client.runLong(during("prune"), () => prune(client, segmentId, now))
+          client.runLong(during("prune"), () =>
+            stones === undefined ? prune(client, segmentId, now) : strip(client, segmentId, stones)
+          )
         ),
       hold: (jobId, held) => client.run(during("hold"), () => hold(client, jobId, held)),
       counts: client.runLong(during("counts"), () => counts(client))

@@ -9,7 +9,7 @@ import * as https from "node:https"
 import { isIP, type LookupFunction } from "node:net"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { make, type SendOutcome, type SignedRequest, WebhookSender } from "../WebhookSender.ts"
+import { type Driver, make, type SendOutcome, type SignedRequest, WebhookSender } from "../WebhookSender.ts"
 import * as AddressGuard from "./AddressGuard.ts"
 
 export interface OutboundRules {
@@ -89,12 +89,14 @@ const post = (lookup: LookupFunction, { url, headers, body }: SignedRequest): Ef
   })
 
 /** @param resolve asked for the addresses of names; the system's own unless a test answers */
+export const driver = (rules: OutboundRules, resolve: Resolve = dns.lookup): Driver => {
+  const guard = AddressGuard.make(rules.ranges)
+  const lookup = guardedLookup(guard, resolve)
+  return {
+    objection: (url) => objectionTo(rules, guard, url),
+    send: (request) => post(lookup, request)
+  }
+}
+
 export const layer = (rules: OutboundRules, resolve: Resolve = dns.lookup): Layer.Layer<WebhookSender> =>
-  Layer.sync(WebhookSender, () => {
-    const guard = AddressGuard.make(rules.ranges)
-    const lookup = guardedLookup(guard, resolve)
-    return make({
-      objection: (url) => objectionTo(rules, guard, url),
-      send: (request) => post(lookup, request)
-    })
-  })
+  Layer.sync(WebhookSender, () => make(driver(rules, resolve)))

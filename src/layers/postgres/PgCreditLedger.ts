@@ -70,6 +70,18 @@ interface StoredFinding extends StoredBalance {
   readonly sum_spent: string
 }
 
+const TOTALS = `SELECT count(*)::int AS namespaces, coalesce(sum(granted), 0)::text AS granted,
+    coalesce(sum(available), 0)::text AS available, coalesce(sum(reserved), 0)::text AS reserved, coalesce(sum(spent), 0)::text AS spent
+  FROM credit_balance`
+
+interface StoredTotals {
+  readonly namespaces: number
+  readonly granted: string
+  readonly available: string
+  readonly reserved: string
+  readonly spent: string
+}
+
 interface Told extends StoredBalance {
   readonly verdict: "granted" | "known" | "nobody" | "unfit"
 }
@@ -89,7 +101,14 @@ export const layer: Layer.Layer<CreditLedger, never, PgClient> = Layer.effect(
           client.query<StoredEntry>(during("entries"), ENTRIES, [text(namespaceId), whole(afterSeq), limited(limit)]),
           (rows) => rows.map(entryOf)
         ),
-      audit: Effect.map(client.survey<StoredFinding>(during("audit"), AUDIT), (rows) => rows.map(findingOf))
+      audit: Effect.map(client.survey<StoredFinding>(during("audit"), AUDIT), (rows) => rows.map(findingOf)),
+      totals: Effect.map(client.survey<StoredTotals>(during("totals"), TOTALS), ([stored]) => ({
+        namespaces: stored?.namespaces ?? 0,
+        granted: BigInt(stored?.granted ?? 0),
+        available: BigInt(stored?.available ?? 0),
+        reserved: BigInt(stored?.reserved ?? 0),
+        spent: BigInt(stored?.spent ?? 0)
+      }))
     })
   })
 )

@@ -6,9 +6,12 @@ import * as Catalog from "./PgCatalog.ts"
 import * as PgClient from "./PgClient.ts"
 import * as Daemons from "./PgDaemons.ts"
 import * as PgJobs from "./PgJobs.ts"
+import * as Erasures from "./PgErasures.ts"
 import * as Namespaces from "./PgNamespaces.ts"
 import * as NodeRegistry from "./PgNodeRegistry.ts"
 import * as Notices from "./PgNotices.ts"
+import * as RollupDays from "./PgRollupDays.ts"
+import * as Rollups from "./PgRollups.ts"
 import * as Settings from "./PgSettings.ts"
 import * as StateRows from "./PgStateRows.ts"
 import * as SweeperStates from "./PgSweeperStates.ts"
@@ -30,7 +33,10 @@ export const over = (daemons: typeof Daemons.layer) =>
     StateRows.layer,
     SweeperStates.layer,
     Webhooks.layer,
-    Notices.layer
+    Notices.layer,
+    Rollups.layer,
+    RollupDays.layer,
+    Erasures.layer
   )
 
 export const layer = (options: PgClient.PgOptions) => Layer.provide(over(Daemons.layer), PgClient.layer(options))

@@ -58,7 +58,11 @@ const isText = ({ type }: StateColumn): boolean => type !== "int" && type !== "n
 const select = (types: Types, table: StateTable): string => {
   const { name, columns, key } = table
   const parts = columns.map((column) =>
-    isArray(types, table, column) ? `to_json(${column.name})::text AS ${column.name}` : column.name
+    isArray(types, table, column)
+      ? `to_json(${column.name})::text AS ${column.name}`
+      : column.type === "amount"
+        ? `${column.name}::text`
+        : column.name
   )
   const order = key.flatMap((at) => columns[at] ?? []).map((one) => `${one.name}${isText(one) ? ' COLLATE "C"' : ""}`)
   return `SELECT ${parts.join(", ")} FROM ${name} ORDER BY ${order.join(", ")}`
@@ -116,6 +120,12 @@ const viewOf = (sql: SqlClient, types: Types): View => ({
   rows: (table) => rowsIn(sql, types, table)
 })
 
+const replacing = ({ columns, key }: StateTable): string => {
+  const names = columns.map(({ name }) => name)
+  return ` ON CONFLICT (${key.map((at) => names[at]).join(", ")})
+    DO UPDATE SET ${names.map((name) => `${name} = excluded.${name}`).join(", ")}`
+}
+
 /** An array comes as JSON text of one. */
 const insert = (types: Types, table: StateTable): string => {
   const stored = types.get(table.name) ?? new Map<string, string>()
@@ -129,7 +139,7 @@ const insert = (types: Types, table: StateTable): string => {
   )
   return `INSERT INTO ${table.name} (${[...given, ...filled.map(([name]) => name)].join(", ")}) OVERRIDING SYSTEM VALUE
     SELECT ${[...values, ...filled.map(([, by]) => by)].join(", ")}
-    FROM json_to_recordset($1::json) AS row(${typed.join(", ")})`
+    FROM json_to_recordset($1::json) AS row(${typed.join(", ")})${table.seeded ? replacing(table) : ""}`
 }
 
 const write = (sql: SqlClient, types: Types, { table, rows }: Filling) => {
@@ -148,7 +158,8 @@ const advance = (name: string, column: string) =>
 
 const occupied = (sql: SqlClient) =>
   Effect.gen(function* () {
-    for (const { name } of STATE) {
+    for (const { name, seeded } of STATE) {
+      if (seeded) continue
       const found = yield* sql.unsafe(`SELECT FROM ${name} LIMIT 1`)
       if (found.length > 0) return yield* notEmpty(name)
     }

@@ -42,6 +42,14 @@ const getOrNull = (client: S3Client, key: string) =>
     )
   )
 
+/** A server need not say whether there was one. */
+const removeObject = (client: S3Client, key: string) =>
+  Effect.catchIf(
+    Effect.asVoid(client.send({ method: "DELETE", key })),
+    ({ code }) => code === "NoSuchKey",
+    () => Effect.void
+  )
+
 /** The server's word that it has exactly these bytes. Not every server gives it, and an ETag need not be an MD5. */
 const confirms = ({ headers }: S3Answer, sha256: Buffer, bytes: Uint8Array): boolean =>
   headers.get("x-amz-checksum-sha256") === sha256.toString("base64") ||
@@ -111,6 +119,7 @@ export const driver = (client: S3Client): Archive.Driver => ({
   put: (name, bytes) =>
     Effect.flatMap(keyOf(client.config, name), (key) => attempt("put", putWhole(client, key, bytes))),
   get: (name) => Effect.flatMap(keyOf(client.config, name), (key) => attempt("get", getOrNull(client, key))),
+  remove: (name) => Effect.flatMap(keyOf(client.config, name), (key) => attempt("remove", removeObject(client, key))),
   names: (prefix) => attempt("names", listNames(client, prefix))
 })
 

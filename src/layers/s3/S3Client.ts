@@ -29,7 +29,7 @@ export interface S3Config {
 }
 
 export interface S3Request {
-  readonly method: "GET" | "HEAD" | "PUT"
+  readonly method: "GET" | "HEAD" | "PUT" | "DELETE"
   /** Below the bucket; null: the bucket itself. */
   readonly key: string | null
   readonly query?: Readonly<Record<string, string>>

@@ -3,8 +3,13 @@
  * either the old shape or the new one. A step that was ever released is never edited: the next change is a new step.
  */
 import type { DatabaseSync } from "node:sqlite"
+import { episodesSchema } from "./EpisodesSchema.ts"
+import { feedbackSchema } from "./FeedbackSchema.ts"
 import { recordsSchema } from "./RecordsSchema.ts"
+import { rollupsSchema } from "./RollupsSchema.ts"
+import { searchSchema } from "./SearchSchema.ts"
 import { DatabaseNewer } from "./SqliteErrors.ts"
+import { retentionSchema } from "./RetentionSchema.ts"
 import { stateSchema } from "./StateSchema.ts"
 import { webhooksSchema } from "./WebhooksSchema.ts"
 
@@ -23,7 +28,12 @@ export const migrations: ReadonlyArray<Migration> = [
   { name: "state", sql: stateSchema },
   { name: "records", sql: recordsSchema },
   { name: "epochs of records, generations of nodes", sql: generations },
-  { name: "webhooks", sql: webhooksSchema }
+  { name: "webhooks", sql: webhooksSchema },
+  { name: "rollups", sql: rollupsSchema },
+  { name: "episodes and what detectors ask", sql: episodesSchema },
+  { name: "feedback by time", sql: feedbackSchema },
+  { name: "times of jobs, logs by type", sql: searchSchema },
+  { name: "bodies that leave first, erasures", sql: retentionSchema }
 ]
 
 const TABLE = `CREATE TABLE IF NOT EXISTS migration (

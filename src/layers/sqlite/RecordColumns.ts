@@ -37,6 +37,8 @@ const COLUMNS: Columns = {
   ],
   evaluation: (evaluation) => [["evaluation", JSON.stringify(evaluation)]],
   system: (system) => [
+    ["queue_ms", system.queueMs],
+    ["first_token_ms", system.firstTokenMs],
     ["total_ms", system.totalMs],
     ["system", JSON.stringify(system)]
   ],
@@ -73,7 +75,7 @@ export const allColumns = (record: JobRecord): ReadonlyArray<Column> => [
 /** The columns that `toRecord` needs, from `record` with its input and output. A cost may be above 2^53, so it is read as text. */
 export const SELECT_RECORD = `SELECT r.job_id, r.version, r.service, r.environment, r.namespace_id, r.key_id, r.client_tag, r.priority,
   r.constraints, r.state, r.error_code, r.created_at, r.finished_at, r.routing, r.evaluation, r.system, CAST(r.cost AS TEXT) AS cost,
-  r.workflow, r.completeness, r.truncated_reason, r.moments, r.held, i.body AS input, o.body AS output
+  r.workflow, r.completeness, r.truncated_reason, r.moments, r.held, r.tombstone, i.body AS input, o.body AS output
   FROM record AS r JOIN record_input AS i USING (number) LEFT JOIN record_output AS o USING (number)`
 
 export const text = (row: Row, name: string): string => {
@@ -94,6 +96,12 @@ export const maybe = <A>(row: Row, name: string, read: (row: Row, name: string) 
 
 /** What this house wrote as JSON into the column. */
 export const json = <A>(row: Row, name: string): A => JSON.parse(text(row, name)) as A
+
+/** The same of a column that `freeText` wrote: most of them hold nothing that was escaped. */
+export const freeWord = (row: Row, name: string): string => {
+  const json = text(row, name)
+  return json.includes("\\") ? (JSON.parse(json) as string) : json.slice(1, -1)
+}
 
 /** A column that holds one word of a closed set or a branded id, written from a value of that type. */
 export const word = <A extends string>(row: Row, name: string): A => text(row, name) as A
@@ -125,5 +133,6 @@ export const toRecord = (row: Row): JobRecord => ({
   completeness: word(row, "completeness"),
   truncatedReason: maybe(row, "truncated_reason", json<string>),
   moments: json(row, "moments"),
-  held: number(row, "held") === 1
+  held: number(row, "held") === 1,
+  ...(row["tombstone"] === null ? {} : { tombstone: json<NonNullable<JobRecord["tombstone"]>>(row, "tombstone") })
 })

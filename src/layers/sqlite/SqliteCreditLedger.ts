@@ -8,7 +8,7 @@ import * as Result from "effect/Result"
 import { type Balance, CREDITS_MAX, type EntryKind } from "../../schemas/Credits.ts"
 import type { JobId, NamespaceId } from "../../schemas/Ids.ts"
 import { type Refusal, refuse } from "../../schemas/Refusal.ts"
-import { type CreditEntry, CreditLedger, type Grant, type LedgerFinding, make } from "../CreditLedger.ts"
+import { type CreditEntry, CreditLedger, type Grant, type LedgerFinding, make, totalsOf } from "../CreditLedger.ts"
 import type { Outage } from "../Outage.ts"
 import { type Account, allAccounts, asCredits, emptyBalance, findAccount, grantCredits } from "./CreditRows.ts"
 import { SqliteClient } from "./SqliteClient.ts"
@@ -26,7 +26,8 @@ export const layer: Layer.Layer<CreditLedger, never, SqliteClient> = Layer.effec
         read(during("balance"), (sql) => findAccount(sql, namespaceId)?.balance ?? emptyBalance),
       entries: (namespaceId, afterSeq, limit) =>
         read(during("entries"), (sql) => sql(ENTRIES).all(namespaceId, afterSeq, limit).map(entryOf)),
-      audit: audit(read)
+      audit: audit(read),
+      totals: read(during("totals"), (sql) => totalsOf([...allAccounts(sql).values()].map(({ balance }) => balance)))
     })
   })
 )

@@ -1,4 +1,7 @@
-/** Incidents, one row each; the first telling of an id stands. Written without waiting for the disk, since rejections may come in floods. */
+/**
+ * Incidents, one row each; the first telling of an id stands. Written without waiting for the disk, since rejections may come in floods; what becomes of
+ * an episode is waited for, because somebody is told of it.
+ */
 import type { SQLInputValue } from "node:sqlite"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -6,7 +9,8 @@ import * as Result from "effect/Result"
 import type { Incident } from "../../schemas/Incident.ts"
 import * as Incidents from "../Incidents.ts"
 import type { Scope } from "../JobRecords.ts"
-import { freeText, json } from "./RecordColumns.ts"
+import { OPEN } from "./EpisodesSchema.ts"
+import { freeText } from "./RecordColumns.ts"
 import { type During, type Sql, SqliteClient } from "./SqliteClient.ts"
 
 const during = (method: keyof Incidents.Driver): During => ({ of: "Incidents", method })
@@ -16,20 +20,55 @@ interface Row {
   readonly body: string
 }
 
-const raise = (rows: ReadonlyArray<Row>) => (sql: Sql) => {
-  const insert = sql(
-    `INSERT INTO incident (id, namespace_id, kind, type, subject, at, body) VALUES (?, ?, ?, ?, ?, ?, ?)
-     ON CONFLICT (id) DO NOTHING`
-  )
-  for (const { incident, body } of rows) {
-    const { id, namespaceId, kind, type, subject, at } = incident
-    insert.run(id, namespaceId, kind, type, freeText(subject), at, body)
+const COLUMNS = "id, namespace_id, kind, type, subject, at, body, key_id, number, sightings, closed_at"
+const VALUES = ":id, :namespace, :kind, :type, :subject, :at, :body, :key, :number, :sightings, :closed"
+
+const valuesOf = ({ incident, body }: Row) => {
+  const { id, namespaceId, kind, type, subject, at, keyId, episode } = incident
+  return {
+    id,
+    namespace: namespaceId,
+    kind,
+    type,
+    subject: freeText(subject),
+    at,
+    body,
+    key: keyId ?? null,
+    number: episode?.number ?? null,
+    sightings: episode?.sightings ?? null,
+    closed: episode?.closedAt ?? null
   }
+}
+
+const rowOf = (incident: Incident): Row => ({ incident, body: JSON.stringify(incident) })
+
+const raise = (rows: ReadonlyArray<Row>) => (sql: Sql) => {
+  const insert = sql(`INSERT INTO incident (${COLUMNS}) VALUES (${VALUES}) ON CONFLICT DO NOTHING`)
+  for (const row of rows) insert.run(valuesOf(row))
   return Result.void
 }
 
+const change = (row: Row, seen: number) => (sql: Sql) => {
+  const { id, body, sightings, closed } = valuesOf(row)
+  const { changes } = sql(`UPDATE incident SET body = :body, sightings = :sightings, closed_at = :closed
+    WHERE id = :id AND sightings = :seen AND closed_at IS NULL`).run({ id, body, sightings, closed, seen })
+  return Result.succeed(changes > 0)
+}
+
+const open = (row: Row) => (sql: Sql) => {
+  const { changes } = sql(`INSERT INTO incident (${COLUMNS}) VALUES (${VALUES}) ON CONFLICT DO NOTHING`).run(
+    valuesOf(row)
+  )
+  return Result.succeed(changes > 0)
+}
+
+export const LATEST = `SELECT body FROM incident INDEXED BY incident_by_number
+  WHERE type = ? AND subject = ? AND number IS NOT NULL ORDER BY number DESC LIMIT 1`
+
 /** Most selective first: the first condition asked for chooses the index. */
-const indexOf = (scope: Scope, { kind, type, subject }: Incidents.IncidentQuery): string => {
+const indexOf = (scope: Scope, { kind, type, subject, open }: Incidents.IncidentQuery): string => {
+  // Few are open, whatever else is asked.
+  if (open !== undefined) return "incident_open_by_time"
   if (subject !== undefined) return "incident_by_subject"
   if (scope._tag === "Namespace") return "incident_by_namespace"
   if (type !== undefined) return "incident_by_type"
@@ -37,7 +76,7 @@ const indexOf = (scope: Scope, { kind, type, subject }: Incidents.IncidentQuery)
 }
 
 export const listText = (scope: Scope, query: Incidents.IncidentQuery) => {
-  const { kind, type, subject, from, to, limit } = query
+  const { kind, type, subject, open, from, to, limit } = query
   const conditions: ReadonlyArray<readonly [string, SQLInputValue | undefined]> = [
     ["namespace_id = ?", scope._tag === "Namespace" ? scope.namespaceId : undefined],
     ["kind = ?", kind],
@@ -49,18 +88,23 @@ export const listText = (scope: Scope, query: Incidents.IncidentQuery) => {
   const asked = conditions.flatMap(([condition, value]) => (value === undefined ? [] : [{ condition, value }]))
   return {
     text: `SELECT body FROM incident INDEXED BY ${indexOf(scope, query)}
-      WHERE ${asked.map(({ condition }) => condition).join(" AND ")} ORDER BY at DESC, id DESC LIMIT ?`,
+      WHERE ${[...asked.map(({ condition }) => condition), ...(open === undefined ? [] : [OPEN])].join(" AND ")} ORDER BY at DESC, id DESC LIMIT ?`,
     values: [...asked.map(({ value }) => value), Math.max(limit, 0)]
   }
 }
 
+export const AFTER_END = `SELECT body FROM incident INDEXED BY incident_by_end
+  WHERE closed_at IS NOT NULL AND (closed_at, id) > (?, ?) AND closed_at < ? ORDER BY closed_at, id LIMIT ?`
+
 export const AFTER = `SELECT body FROM incident INDEXED BY incident_by_time WHERE (at, id) > (?, ?) AND at < ?
   ORDER BY at, id LIMIT ?`
+
+const bodyOf = (row: { readonly body?: unknown } | undefined): string => String(row?.body)
 
 const driver = ({ read, write }: SqliteClient["Service"]): Incidents.Driver => ({
   raise: (incidents) =>
     Effect.suspend(() => {
-      const rows = incidents.map((incident): Row => ({ incident, body: JSON.stringify(incident) }))
+      const rows = incidents.map(rowOf)
       return write(during("raise"), raise(rows), { durable: false })
     }),
   list: (scope, query) =>
@@ -68,14 +112,24 @@ const driver = ({ read, write }: SqliteClient["Service"]): Incidents.Driver => (
       const { text, values } = listText(scope, query)
       return sql(text)
         .all(...values)
-        .map((row) => json<Incident>(row, "body"))
+        .map((row) => Incidents.parsed(bodyOf(row)))
     }),
-  after: (place, to, limit) =>
+  after: (order, place, to, limit) =>
     read(during("after"), (sql) =>
-      sql(AFTER)
+      sql(order === "opened" ? AFTER : AFTER_END)
         .all(place.at, place.id, to, limit)
-        .map((row) => json<Incident>(row, "body"))
-    )
+        .map((row) => Incidents.parsed(bodyOf(row)))
+    ),
+  latest: (type, subject) =>
+    read(during("latest"), (sql) => {
+      const row = sql(LATEST).get(type, freeText(subject))
+      return row === undefined ? null : Incidents.parsedEpisode(bodyOf(row))
+    }),
+  put: (incident, seen) =>
+    Effect.suspend(() => {
+      const row = rowOf(incident)
+      return write(during("put"), seen === null ? open(row) : change(row, seen))
+    })
 })
 
 export const layer = Layer.effect(

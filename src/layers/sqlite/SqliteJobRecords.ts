@@ -13,6 +13,9 @@ import { allColumns, type Column, patchColumns, SELECT_RECORD, toRecord, word } 
 import { UNFINISHED } from "./RecordsSchema.ts"
 import { type During, type Sql, SqliteClient } from "./SqliteClient.ts"
 
+/** Neither on its way to the archive nor without its body. */
+const WRITABLE = "segment_id IS NULL AND tombstone IS NULL"
+
 const during = (method: keyof JobRecords.Driver): During => ({ of: "JobRecords", method })
 
 const insertText = (columns: ReadonlyArray<Column>) =>
@@ -49,9 +52,9 @@ const setColumns = (
 ): JobRecords.Patched => {
   const all: ReadonlyArray<Column> = [["epoch", epoch], ...columns]
   const set = all.map(([name]) => `${name} = ?`).join(", ")
-  const text = `UPDATE record SET ${set} WHERE job_id = ? AND segment_id IS NULL AND epoch <= ?${durable ? "" : " AND completeness = 'open'"}`
+  const text = `UPDATE record SET ${set} WHERE job_id = ? AND ${WRITABLE} AND epoch <= ?${durable ? "" : " AND completeness = 'open'"}`
   if (sql(text).run(...values(all), jobId, epoch).changes === 1) return "done"
-  const known = sql("SELECT 1 FROM record WHERE job_id = ? AND segment_id IS NULL").get(jobId) !== undefined
+  const known = sql(`SELECT 1 FROM record WHERE job_id = ? AND ${WRITABLE}`).get(jobId) !== undefined
   return known ? "stale" : "missing"
 }
 

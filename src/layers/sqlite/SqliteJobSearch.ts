@@ -6,13 +6,15 @@
 import type { SQLInputValue } from "node:sqlite"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { Credits } from "../../schemas/Credits.ts"
-import type { NodeId } from "../../schemas/Ids.ts"
+import type { NamespaceId, NodeId } from "../../schemas/Ids.ts"
+import type { JobRecord } from "../../schemas/JobRecord.ts"
+import { jsonMayHold, outputHolds, requestHolds } from "../../schemas/JobWords.ts"
 import type { Scope } from "../JobRecords.ts"
 import * as JobSearch from "../JobSearch.ts"
-import { credits, json, maybe, number, type Row, text, word } from "./RecordColumns.ts"
+import { credits, freeWord, maybe, number, type Row, text, word } from "./RecordColumns.ts"
 import { FACETS, type Facet, facetIndex } from "./RecordsSchema.ts"
-import { type During, SqliteClient } from "./SqliteClient.ts"
+import { type During, type Sql, SqliteClient } from "./SqliteClient.ts"
+import { statsOf } from "./JobStats.ts"
 
 const during = (method: keyof JobSearch.Driver): During => ({ of: "JobSearch", method })
 
@@ -33,13 +35,8 @@ const upperBound = (to: number | undefined, after: JobSearch.Cursor | null): rea
   return after === null || after.createdAt >= end[0] ? end : [after.createdAt, after.jobId]
 }
 
-/** The statement and the values for its places. */
-export const searchText = (
-  scope: Scope,
-  filter: JobSearch.JobFilter,
-  after: JobSearch.Cursor | null,
-  limit: number
-): { readonly text: string; readonly values: ReadonlyArray<SQLInputValue> } => {
+/** What a search of this scope and these filters asks of a row, and the index that answers it. */
+const wantedOf = (scope: Scope, filter: JobSearch.JobFilter, after: JobSearch.Cursor | null) => {
   const wanted = facets(filter)
   const asked = FACETS.flatMap((facet) => {
     const value = wanted[facet]
@@ -52,19 +49,61 @@ export const searchText = (
     "created_at >= ?",
     "(created_at, job_id) < (?, ?)"
   ]
+  const values: ReadonlyArray<SQLInputValue> = [
+    ...namespace,
+    ...asked.map(({ value }) => value),
+    filter.from ?? Number.MIN_SAFE_INTEGER,
+    ...upperBound(filter.to, after)
+  ]
+  const index = facetIndex(asked[0]?.facet ?? null, scope._tag === "Namespace")
+  return { from: `record INDEXED BY ${index}`, where: conditions.join(" AND "), values }
+}
+
+const SUMMARY = `job_id, namespace_id, key_id, endpoint, mode, model, priority, state, error_code, node_id, client_tag,
+  created_at, finished_at, prompt_tokens, output_tokens, CAST(cost AS TEXT) AS cost, queue_ms, first_token_ms, total_ms`
+
+interface Statement {
+  readonly text: string
+  readonly values: ReadonlyArray<SQLInputValue>
+}
+
+export const searchText = (
+  scope: Scope,
+  filter: JobSearch.JobFilter,
+  after: JobSearch.Cursor | null,
+  limit: number
+): Statement => {
+  const { from, where, values } = wantedOf(scope, filter, after)
   return {
-    text: `SELECT job_id, namespace_id, key_id, endpoint, mode, model, priority, state, error_code, node_id, client_tag,
-        created_at, finished_at, prompt_tokens, output_tokens, CAST(cost AS TEXT) AS cost, total_ms
-      FROM record INDEXED BY ${facetIndex(asked[0]?.facet ?? null, scope._tag === "Namespace")}
-      WHERE ${conditions.join(" AND ")} ORDER BY created_at DESC, job_id DESC LIMIT ?`,
-    values: [
-      ...namespace,
-      ...asked.map(({ value }) => value),
-      filter.from ?? Number.MIN_SAFE_INTEGER,
-      ...upperBound(filter.to, after),
-      limit
-    ]
+    text: `SELECT ${SUMMARY} FROM ${from} WHERE ${where} ORDER BY created_at DESC, job_id DESC LIMIT ?`,
+    values: [...values, limit]
   }
+}
+
+/** The same with the texts beside it. */
+export const lookText = (
+  namespaceId: NamespaceId,
+  filter: JobSearch.JobFilter,
+  after: JobSearch.Cursor | null,
+  looked: number
+): Statement => {
+  const { from, where, values } = wantedOf({ _tag: "Namespace", namespaceId }, filter, after)
+  return {
+    text: `SELECT ${SUMMARY}, i.body AS input, o.body AS output FROM ${from}
+      CROSS JOIN record_input AS i USING (number) LEFT JOIN record_output AS o USING (number)
+      WHERE ${where} ORDER BY created_at DESC, job_id DESC LIMIT ?`,
+    values: [...values, looked]
+  }
+}
+
+export const FINISHED_TEXT = `SELECT ${SUMMARY} FROM record INDEXED BY record_by_finished
+  WHERE finished_at IS NOT NULL AND (finished_at, job_id) > (?, ?) AND finished_at < ? ORDER BY finished_at, job_id LIMIT max(?, 0)`
+
+const rowHolds = (row: Row, word: string): boolean => {
+  const input = text(row, "input")
+  if (jsonMayHold(input, word) && requestHolds((JSON.parse(input) as JobRecord["input"]).request, word)) return true
+  const output = maybe(row, "output", text)
+  return output !== null && jsonMayHold(output, word) && outputHolds(JSON.parse(output) as JobRecord["output"], word)
 }
 
 const toSummary = (row: Row): JobSearch.JobSummary => ({
@@ -73,90 +112,56 @@ const toSummary = (row: Row): JobSearch.JobSummary => ({
   keyId: word(row, "key_id"),
   endpoint: word(row, "endpoint"),
   mode: word(row, "mode"),
-  model: json(row, "model"),
+  model: freeWord(row, "model"),
   priority: word(row, "priority"),
   state: word(row, "state"),
-  errorCode: maybe(row, "error_code", json<string>),
+  errorCode: maybe(row, "error_code", freeWord),
   nodeId: maybe(row, "node_id", word<NodeId>),
-  clientTag: maybe(row, "client_tag", json<string>),
+  clientTag: maybe(row, "client_tag", freeWord),
   createdAt: number(row, "created_at"),
   finishedAt: maybe(row, "finished_at", number),
   promptTokens: number(row, "prompt_tokens"),
   outputTokens: number(row, "output_tokens"),
   cost: maybe(row, "cost", credits),
+  queueMs: maybe(row, "queue_ms", number),
+  firstTokenMs: maybe(row, "first_token_ms", number),
   totalMs: maybe(row, "total_ms", number)
 })
 
-const GROUPS: Readonly<Record<JobSearch.UsageQuery["groupBy"], string>> = {
-  model: "model",
-  key: "key_id",
-  day: "strftime('%Y-%m-%d', created_at / 1000, 'unixepoch')"
-}
-
-const BILLION = 1_000_000_000
-
-/**
- * Sums by group, and nearest-rank percentiles by numbering each group's completed jobs by their time. Costs are summed in two parts, because
- * a sum that leaves 64 bits is an error in SQLite.
- */
-export const usageText = (scope: Scope, { groupBy, from, to }: JobSearch.UsageQuery) => {
-  const namespace = scope._tag === "Namespace" ? [scope.namespaceId] : []
-  return {
-    text: `WITH job AS MATERIALIZED (
-        SELECT ${GROUPS[groupBy]} AS grp, state, prompt_tokens, output_tokens, cost, total_ms
-        FROM record INDEXED BY ${facetIndex(null, scope._tag === "Namespace")}
-        WHERE ${namespace.map(() => "namespace_id = ? AND ").join("")} created_at >= ? AND created_at < ?
-      ), ranked AS (
-        SELECT grp, total_ms, row_number() OVER (PARTITION BY grp ORDER BY total_ms) AS place, count(*) OVER (PARTITION BY grp) AS places
-        FROM job WHERE state = 'completed' AND total_ms IS NOT NULL
-      ), percentile AS (
-        SELECT grp, max(total_ms) FILTER (WHERE place = (places * 50 + 99) / 100) AS p50,
-          max(total_ms) FILTER (WHERE place = (places * 95 + 99) / 100) AS p95
-        FROM ranked GROUP BY grp
-      ), total AS (
-        SELECT grp, count(*) AS jobs, count(*) FILTER (WHERE state IN ('failed', 'timed_out', 'expired')) AS failed,
-          sum(prompt_tokens) AS prompt_tokens, sum(output_tokens) AS output_tokens,
-          coalesce(sum(cost / ${BILLION}), 0) AS billions, coalesce(sum(cost % ${BILLION}), 0) AS units
-        FROM job GROUP BY grp
-      )
-      SELECT grp, jobs, failed, prompt_tokens, output_tokens, CAST(billions AS TEXT) AS billions, CAST(units AS TEXT) AS units, p50, p95
-      FROM total LEFT JOIN percentile USING (grp)`,
-    values: [...namespace, from, to]
+const look = (
+  sql: Sql,
+  statement: Statement,
+  word: string,
+  { limit, looked }: { readonly limit: number; readonly looked: number }
+): JobSearch.Look => {
+  const found: Array<JobSearch.JobSummary> = []
+  const rows = sql(statement.text).all(...statement.values)
+  for (const row of rows) {
+    if (rowHolds(row, word)) found.push(toSummary(row))
+    if (found.length === limit) return { found, reached: cursorOf(row) }
   }
+  const last = rows.at(-1)
+  return { found, reached: last === undefined || rows.length < looked ? null : cursorOf(last) }
 }
 
-const toUsage =
-  (groupBy: JobSearch.UsageQuery["groupBy"]) =>
-  (row: Row): JobSearch.UsageRow => ({
-    group: groupBy === "model" ? json(row, "grp") : text(row, "grp"),
-    jobs: number(row, "jobs"),
-    failed: number(row, "failed"),
-    promptTokens: number(row, "prompt_tokens"),
-    outputTokens: number(row, "output_tokens"),
-    cost: Credits.make(BigInt(text(row, "billions")) * BigInt(BILLION) + BigInt(text(row, "units"))),
-    totalMsP50: maybe(row, "p50", number),
-    totalMsP95: maybe(row, "p95", number)
-  })
+const cursorOf = (row: Row): JobSearch.Cursor => ({
+  createdAt: number(row, "created_at"),
+  jobId: word(row, "job_id")
+})
 
-const byGroup = (a: JobSearch.UsageRow, b: JobSearch.UsageRow): number =>
-  a.group < b.group ? -1 : Number(a.group > b.group)
-
-const driver = ({ read }: SqliteClient["Service"]): JobSearch.Driver => ({
+const driver = (client: SqliteClient["Service"]): JobSearch.Driver => ({
   search: (scope, filter, after, limit) =>
-    read(during("search"), (sql) => {
+    client.read(during("search"), (sql) => {
       const { text, values } = searchText(scope, filter, after, limit)
       return sql(text)
         .all(...values)
         .map(toSummary)
     }),
-  usage: (scope, query) =>
-    read(during("usage"), (sql) => {
-      const { text, values } = usageText(scope, query)
-      return sql(text)
-        .all(...values)
-        .map(toUsage(query.groupBy))
-        .toSorted(byGroup)
-    })
+  look: (namespaceId, filter, word, after, bounds) =>
+    client.read(during("look"), (sql) => look(sql, lookText(namespaceId, filter, after, bounds.looked), word, bounds)),
+  finished: ({ at, id }, before, limit) =>
+    client.read(during("finished"), (sql) => sql(FINISHED_TEXT).all(at, id, before, limit).map(toSummary)),
+  stats: (scope, query) => statsOf(client, scope, query)
 })
 
 export const layer = Layer.effect(

@@ -7,7 +7,7 @@ import type { JobId } from "../../schemas/Ids.ts"
 import type { LogEntry } from "../../schemas/JobRecord.ts"
 import type { Scope } from "../JobRecords.ts"
 import * as Logs from "../Logs.ts"
-import { json } from "./RecordColumns.ts"
+import { json, number } from "./RecordColumns.ts"
 import { type During, type Sql, SqliteClient } from "./SqliteClient.ts"
 
 const during = (method: keyof Logs.Driver): During => ({ of: "Logs", method })
@@ -29,24 +29,32 @@ export const entriesOf = (sql: Sql, jobId: JobId, lastNumber: number): ReadonlyA
     .all(jobId, lastNumber)
     .map((row) => json<LogEntry>(row, "entry"))
 
+const indexFor = (scope: Scope, { type, jobId }: Logs.LogQuery): string => {
+  if (jobId !== undefined) return "log_by_job"
+  return `log_by_${scope._tag === "Namespace" ? "namespace_" : ""}${type === undefined ? "time" : "type"}`
+}
+
 /** The statement for the conditions that are asked, and the values for its places. */
-export const queryText = (scope: Scope, { type, jobId, from, to, limit }: Logs.LogQuery) => {
+export const queryText = (scope: Scope, query: Logs.LogQuery) => {
+  const { type, jobId, from = Number.MIN_SAFE_INTEGER, to, after, limit } = query
   const conditions: ReadonlyArray<readonly [string, SQLInputValue | undefined]> = [
     ["namespace_id = ?", scope._tag === "Namespace" ? scope.namespaceId : undefined],
     ["type = ?", type],
     ["job_id = ?", jobId],
-    ["at >= ?", from ?? Number.MIN_SAFE_INTEGER],
-    ["at < ?", to]
+    // The bound on the time alone is what the index begins at.
+    ["at >= ?", Math.max(from, after?.at ?? from)],
+    ["at < ?", to],
+    ["(at > ? OR number > ?)", after?.at]
   ]
   const asked = conditions.flatMap(([condition, value]) => (value === undefined ? [] : [{ condition, value }]))
-  const index =
-    jobId === undefined
-      ? `log_by_${scope._tag === "Operator" ? "time" : `namespace_${type === undefined ? "time" : "type"}`}`
-      : "log_by_job"
   return {
-    text: `SELECT entry FROM log INDEXED BY ${index} WHERE ${asked.map(({ condition }) => condition).join(" AND ")}
-      ORDER BY at, number LIMIT ?`,
-    values: [...asked.map(({ value }) => value), Math.max(limit, 0)]
+    text: `SELECT number, at, entry FROM log INDEXED BY ${indexFor(scope, query)}
+      WHERE ${asked.map(({ condition }) => condition).join(" AND ")} ORDER BY at, number LIMIT ?`,
+    values: [
+      ...asked.map(({ value }) => value),
+      ...(after === undefined ? [] : [Number(after.id)]),
+      Math.max(limit, 0)
+    ] satisfies ReadonlyArray<SQLInputValue>
   }
 }
 
@@ -56,12 +64,15 @@ const driver = ({ read, write }: SqliteClient["Service"]): Logs.Driver => ({
       const rows = entries.map((entry): Row => ({ entry, body: JSON.stringify(entry) }))
       return write(during("append"), append(rows), { durable: false })
     }),
-  query: (scope, query) =>
-    read(during("query"), (sql) => {
+  page: (scope, query) =>
+    read(during("page"), (sql) => {
       const { text, values } = queryText(scope, query)
       return sql(text)
         .all(...values)
-        .map((row) => json<LogEntry>(row, "entry"))
+        .map((row) => ({
+          place: { at: number(row, "at"), id: String(number(row, "number")) },
+          entry: json<LogEntry>(row, "entry")
+        }))
     })
 })
 

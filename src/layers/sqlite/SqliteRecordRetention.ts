@@ -6,10 +6,12 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
 import type { SegmentId } from "../../schemas/Archive.ts"
+import { withoutBody } from "../../schemas/Body.ts"
 import type { JobId } from "../../schemas/Ids.ts"
+import type { JobRecord } from "../../schemas/JobRecord.ts"
 import * as RecordRetention from "../RecordRetention.ts"
-import { number, SELECT_RECORD, toRecord, word } from "./RecordColumns.ts"
-import { MAY_LEAVE } from "./RecordsSchema.ts"
+import { freeText, number, SELECT_RECORD, toRecord, word } from "./RecordColumns.ts"
+import { ENDED, MAY_LEAVE } from "./RecordsSchema.ts"
 import { type During, type Sql, SqliteClient } from "./SqliteClient.ts"
 import { entriesOf } from "./SqliteLogs.ts"
 import { close, pieces } from "./SqliteTraces.ts"
@@ -18,13 +20,23 @@ const during = (method: keyof RecordRetention.Driver): During => ({ of: "RecordR
 
 const OF_SEGMENT = "job_id IN (SELECT job_id FROM record INDEXED BY record_marked WHERE segment_id = ?)"
 
+const expiredText = (index: string, condition: string) =>
+  `SELECT job_id FROM record INDEXED BY ${index} WHERE namespace_id = ? AND finished_at < ? AND ${condition}
+    ORDER BY finished_at, job_id LIMIT ?`
+
+/** Of a part of the jobs, what retention would take. */
+export const EXPIRED: Readonly<Record<RecordRetention.Part, string>> = {
+  whole: expiredText("record_leaving", `${MAY_LEAVE} AND tombstone IS NULL`),
+  stripped: expiredText("record_stripped", `${MAY_LEAVE} AND tombstone IS NOT NULL`),
+  held: expiredText("record_held", `segment_id IS NULL AND held = 1 AND ${ENDED}`)
+}
+
 /** Each takes the segment first. A statement names its index, or SQLite may think the one of a search good enough. */
 export const TEXTS = {
-  expired: `SELECT job_id FROM record INDEXED BY record_leaving WHERE namespace_id = ? AND finished_at < ? AND ${MAY_LEAVE}
-    ORDER BY finished_at, job_id LIMIT ?`,
   countMarked: "SELECT count(*) AS jobs FROM record INDEXED BY record_marked WHERE segment_id = ?",
-  retiring: `SELECT segment_id, namespace_id, count(*) AS jobs FROM record INDEXED BY record_marked WHERE segment_id IS NOT NULL
-    GROUP BY segment_id, namespace_id ORDER BY segment_id, namespace_id`,
+  retiring: `SELECT segment_id, namespace_id, coalesce(leaves_as, 'jobs') AS leaves_as, count(*) AS jobs
+    FROM record INDEXED BY record_marked WHERE segment_id IS NOT NULL
+    GROUP BY segment_id, namespace_id, leaves_as ORDER BY segment_id, namespace_id`,
   read: `${SELECT_RECORD} WHERE r.segment_id = ? ORDER BY r.finished_at, r.job_id`,
   pruneChunks: `DELETE FROM trace_chunk WHERE ${OF_SEGMENT}`,
   pruneTraces: `DELETE FROM trace WHERE ${OF_SEGMENT}`,
@@ -35,18 +47,19 @@ export const TEXTS = {
   pruneRecords: "DELETE FROM record INDEXED BY record_marked WHERE segment_id = ?"
 }
 
-const mark = (segmentId: SegmentId, jobIds: ReadonlyArray<JobId>) => (sql: Sql) => {
-  const newest = sql("SELECT coalesce(max(number), 0) AS number FROM log").get()?.["number"] ?? 0
-  for (const jobId of jobIds) {
-    const { changes } = sql(`UPDATE record SET segment_id = ?, logs_seen = ? WHERE job_id = ? AND ${MAY_LEAVE}`).run(
-      segmentId,
-      newest,
-      jobId
-    )
-    if (changes === 1) close(sql, jobId)
+const mayBeMarked = (leavesAs: RecordRetention.LeavesAs): string =>
+  leavesAs === "held" ? `segment_id IS NULL AND ${ENDED}` : MAY_LEAVE
+
+const mark =
+  (segmentId: SegmentId, jobIds: ReadonlyArray<JobId>, leavesAs: RecordRetention.LeavesAs) =>
+  (sql: Sql): Result.Result<number> => {
+    const newest = sql("SELECT coalesce(max(number), 0) AS number FROM log").get()?.["number"] ?? 0
+    const text = `UPDATE record SET segment_id = ?, logs_seen = ?, leaves_as = ? WHERE job_id = ? AND ${mayBeMarked(leavesAs)}`
+    for (const jobId of jobIds) {
+      if (sql(text).run(segmentId, newest, leavesAs, jobId).changes === 1) close(sql, jobId)
+    }
+    return Result.succeed(countMarked(sql, segmentId))
   }
-  return Result.succeed(countMarked(sql, segmentId))
-}
 
 const countMarked = (sql: Sql, segmentId: SegmentId): number => Number(sql(TEXTS.countMarked).get(segmentId)?.["jobs"])
 
@@ -56,6 +69,7 @@ const retiring = (sql: Sql): ReadonlyArray<RecordRetention.RetiringSegment> =>
     .map((row) => ({
       segmentId: word(row, "segment_id"),
       namespaceId: word(row, "namespace_id"),
+      leavesAs: word(row, "leaves_as"),
       count: number(row, "jobs")
     }))
 
@@ -80,17 +94,48 @@ const prune = (segmentId: SegmentId) => (sql: Sql) => {
   return Result.succeed(pruned)
 }
 
+/**
+ * The body in `record` and beside it is written over, and its pieces go; the closed head of the trace stays, against late ones. What stood there is
+ * zeroed in the file, for this may be an erasure.
+ */
+const strip = (segmentId: SegmentId, stones: ReadonlyArray<RecordRetention.Stone>) => (sql: Sql) => {
+  sql("PRAGMA secure_delete = ON").get()
+  try {
+    let stripped = 0
+    for (const { jobId, tombstone } of stones) {
+      const row = sql(`${SELECT_RECORD} WHERE r.job_id = ? AND r.segment_id = ?`).get(jobId, segmentId)
+      if (row === undefined) continue
+      putStripped(sql, withoutBody(toRecord(row), tombstone))
+      sql("DELETE FROM trace_chunk WHERE job_id = ?").run(jobId)
+      stripped++
+    }
+    return Result.succeed(stripped)
+  } finally {
+    sql("PRAGMA secure_delete = OFF").get()
+  }
+}
+
+const putStripped = (sql: Sql, { jobId, input, output, clientTag, tombstone }: JobRecord) => {
+  const ofRecord = "number = (SELECT number FROM record WHERE job_id = ?)"
+  sql(`UPDATE record_input SET body = ? WHERE ${ofRecord}`).run(JSON.stringify(input), jobId)
+  if (output !== null) sql(`UPDATE record_output SET body = ? WHERE ${ofRecord}`).run(JSON.stringify(output), jobId)
+  sql(
+    `UPDATE record SET tombstone = ?, workflow = NULL, client_tag = ?, segment_id = NULL, logs_seen = NULL, leaves_as = NULL WHERE job_id = ?`
+  ).run(JSON.stringify(tombstone), freeText(clientTag), jobId)
+}
+
 const driver = ({ read, write }: SqliteClient["Service"]): RecordRetention.Driver => ({
-  expired: (namespaceId, finishedBefore, limit) =>
+  expired: (namespaceId, finishedBefore, limit, part = "whole") =>
     read(during("expired"), (sql) =>
-      sql(TEXTS.expired)
+      sql(EXPIRED[part])
         .all(namespaceId, finishedBefore, Math.max(limit, 0))
         .map((row): JobId => word(row, "job_id"))
     ),
-  mark: (segmentId, jobIds) => write(during("mark"), mark(segmentId, jobIds)),
+  mark: (segmentId, jobIds, leavesAs = "jobs") => write(during("mark"), mark(segmentId, jobIds, leavesAs)),
   retiring: read(during("retiring"), retiring),
   read: (segmentId) => read(during("read"), (sql) => readSegment(sql, segmentId)),
-  prune: (segmentId) => write(during("prune"), prune(segmentId)),
+  prune: (segmentId, stones) =>
+    write(during("prune"), stones === undefined ? prune(segmentId) : strip(segmentId, stones)),
   hold: (jobId, held) =>
     write(during("hold"), (sql) =>
       Result.succeed(

@@ -6,11 +6,14 @@ import * as Catalog from "./SqliteCatalog.ts"
 import * as CreditLedger from "./SqliteCreditLedger.ts"
 import * as Daemons from "./SqliteDaemons.ts"
 import * as JobStore from "./SqliteJobStore.ts"
+import * as Erasures from "./SqliteErasures.ts"
 import * as JobSurvey from "./SqliteJobSurvey.ts"
 import * as Namespaces from "./SqliteNamespaces.ts"
 import * as NodeRegistry from "./SqliteNodeRegistry.ts"
 import * as Notices from "./SqliteNotices.ts"
 import * as Outbox from "./SqliteOutbox.ts"
+import * as RollupDays from "./SqliteRollupDays.ts"
+import * as Rollups from "./SqliteRollups.ts"
 import * as Settings from "./SqliteSettings.ts"
 import * as StateRows from "./SqliteStateRows.ts"
 import * as SweeperStates from "./SqliteSweeperStates.ts"
@@ -31,5 +34,8 @@ export const layer = Layer.mergeAll(
   StateRows.layer,
   SweeperStates.layer,
   Webhooks.layer,
-  Notices.layer
+  Notices.layer,
+  Rollups.layer,
+  RollupDays.layer,
+  Erasures.layer
 )

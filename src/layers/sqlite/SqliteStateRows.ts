@@ -121,10 +121,10 @@ const take = (rows: Rows, { columns }: StateTable): ReadonlyArray<StateRow> => {
 }
 
 /** Column names of the table itself come from the program; values travel as parameters. */
-const insert = ({ name, columns, passing }: StateTable, stored: ReadonlyArray<string>): string => {
+const insert = ({ name, columns, passing, seeded }: StateTable, stored: ReadonlyArray<string>): string => {
   const given = columns.map((column) => column.name)
   const filled = Object.entries(passing).filter(([column, by]) => by !== null && stored.includes(column))
-  return `INSERT INTO ${name} (${[...given, ...filled.map(([column]) => column)].join(", ")})
+  return `INSERT ${seeded ? "OR REPLACE " : ""}INTO ${name} (${[...given, ...filled.map(([column]) => column)].join(", ")})
     SELECT ${[...given, ...filled.map(([, by]) => by)].join(", ")}
     FROM (SELECT ${given.map((column) => `? AS ${column}`).join(", ")})`
 }
@@ -135,7 +135,7 @@ const write = (sql: Sql, { table, rows }: Filling): void => {
 }
 
 const occupied = (sql: Sql): string | undefined =>
-  STATE.find(({ name }) => sql(`SELECT 1 FROM ${name} LIMIT 1`).get() !== undefined)?.name
+  STATE.find(({ name, seeded }) => !seeded && sql(`SELECT 1 FROM ${name} LIMIT 1`).get() !== undefined)?.name
 
 export const layer: Layer.Layer<StateRows, never, SqliteClient> = Layer.effect(
   StateRows,

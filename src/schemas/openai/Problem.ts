@@ -8,6 +8,8 @@ export const Problem = Schema.Struct({
     param: Schema.NullOr(Schema.String),
     code: Schema.String
   }),
-  request_id: Schema.String
+  request_id: Schema.String,
+  /** Of one that is archived or erased: how it ended, and what it used. */
+  job: Schema.optionalKey(Schema.Json)
 }).annotate({ identifier: "Problem" })
 export type Problem = typeof Problem.Type

@@ -256,6 +256,33 @@ describe("a node that is held back", () => {
     })
   )
 
+  it.effect("D53: hears what holds it back, why and until when, but not of a shadow ban, nor what people wrote", () =>
+    Effect.gen(function* () {
+      const { world, daemon, agent } = yield* begin()
+      const told = Effect.gen(function* () {
+        agent.beat()
+        yield* world.rest
+        return agent.heard.findLast((frame) => frame._tag === "HeartbeatSeen")?.restrictions
+      })
+      assert.isUndefined(yield* told)
+      yield* restrict(daemon, agent, "shadow_banned")
+      assert.isUndefined(yield* told)
+      yield* restrict(daemon, agent, "paused")
+      yield* daemon.use(
+        Effect.gen(function* () {
+          const since = yield* Clock.currentTimeMillis
+          const rest = { since, until: since + 60_000, by: "sweeper/detector", reason: "detector: lying_node" }
+          yield* (yield* NodeSupervisor).restrict(agent.nodeId, { kind: "quarantined", ...rest })
+        })
+      )
+      const heard = (yield* told)?.map(({ kind, reason, until }) => [kind, reason, until !== null])
+      assert.deepStrictEqual(heard?.toSorted(), [
+        ["paused", null, false],
+        ["quarantined", "detector: lying_node", true]
+      ])
+    })
+  )
+
   it.effect("stays so when it comes back, and when all that is live was lost", () =>
     Effect.gen(function* () {
       const { world, daemon, agent } = yield* begin()

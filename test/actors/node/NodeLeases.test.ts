@@ -242,4 +242,21 @@ describe("a slot that is used", () => {
       assert.deepStrictEqual([world.row(job.id).state, world.row(job.id).attempt], ["completed", 1])
     })
   )
+
+  it.effect("is taken again within a heartbeat after everything live was wiped", () =>
+    Effect.gen(function* () {
+      const { world, first, agent, caller, job, leased } = yield* running
+      yield* world.shared.live.wipe
+      yield* world.until("leased again", () => leased() === 1, BEAT + 100)
+      const next = yield* world.submit(first, caller)
+      yield* world.pass(BEAT)
+      assert.strictEqual(agent.assigned.length, 1)
+      agent.finish(agent.of(job.id))
+      yield* world.until("assigned", () => agent.assigned.length === 2, BEAT)
+      agent.finish(agent.of(next.job.id))
+      yield* world.untilOver(next.job.id)
+      yield* world.rest
+      assert.strictEqual(leased(), 0)
+    })
+  )
 })

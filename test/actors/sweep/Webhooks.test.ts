@@ -8,8 +8,9 @@ import * as MemoryWebhookSender from "../../../src/layers/memory/MemoryWebhookSe
 import { Notices } from "../../../src/layers/Notices.ts"
 import { Webhooks } from "../../../src/layers/Webhooks.ts"
 import { JITTER, PAUSES_MS } from "../../../src/policies/NoticeRetry.ts"
-import { noticeIdOf } from "../../../src/policies/Notices.ts"
+import { endNoticeIdOf, noticeIdOf } from "../../../src/policies/Notices.ts"
 import { anIncident } from "../../support/factories.ts"
+import { aSighting } from "../../support/recordFactories.ts"
 import { aNotice, aSecret, aWebhook } from "../../support/webhookFactories.ts"
 import { silence, status, WebhookReceiver } from "../../support/WebhookReceiver.ts"
 import { World } from "../../support/World.ts"
@@ -18,6 +19,50 @@ import { make, reallyUntil, START, toLoopback } from "./WebhookHouse.ts"
 const HOUR = 3_600_000
 
 describe("a notice", () => {
+  it.effect("S82: comes of an episode twice: when it opened, and when it was over, under an id of its own each", () =>
+    Effect.gen(function* () {
+      const [house, receiver] = [yield* make(), yield* WebhookReceiver.start]
+      const { id } = yield* house.register(receiver, "/a")
+      yield* house.register(receiver, "/low", { severities: ["low"] })
+      yield* house.passAndRest
+      const sighting = aSighting({ type: "error_spike", kind: "anomaly", severity: "high", subject: "model/tiny" })
+      let episode = anIncident().id
+      for (let seconds = 1; seconds <= 3; seconds++) {
+        yield* house.later(1000)
+        const seen = yield* house.incidents.sight({
+          ...sighting,
+          at: START + seconds * 1000,
+          observed: { failedPercent: 40 }
+        })
+        episode = seen.id
+        yield* house.passAndRest
+      }
+      yield* house.later(1000)
+      yield* house.incidents.close("error_spike", "model/tiny", START + 4000, "recovered")
+      yield* house.passAndRest
+      for (let count = 0; count < 3; count++) {
+        yield* house.later(SETTLED_MS)
+        yield* house.passAndRest
+      }
+      assert.deepStrictEqual(
+        receiver.received.map(({ id, body, isGenuine }) => ({ id, type: body.type, isGenuine })),
+        [
+          { id: noticeIdOf(id, episode), type: "incident.opened", isGenuine: true },
+          { id: endNoticeIdOf(id, episode), type: "incident.closed", isGenuine: true }
+        ]
+      )
+      const told = receiver.received[1]?.body
+      assert.strictEqual(told?.timestamp, "2026-01-01T00:00:04.000Z")
+      assert.deepStrictEqual(told?.data["observed"], { failedPercent: 40 })
+      assert.deepStrictEqual(told?.data["episode"], {
+        sightings: 3,
+        seenAt: START + 3000,
+        closedAt: START + 4000,
+        closedFor: "recovered"
+      })
+    })
+  )
+
   it.effect("comes once, genuine, and says what happened", () =>
     Effect.gen(function* () {
       const [house, receiver] = [yield* make(), yield* WebhookReceiver.start]

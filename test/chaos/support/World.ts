@@ -10,7 +10,7 @@ import { Namespaces } from "../../../src/layers/Namespaces.ts"
 import { Settings } from "../../../src/layers/Settings.ts"
 import { Transport } from "../../../src/layers/Transport.ts"
 import { KeyId, NamespaceId } from "../../../src/schemas/Ids.ts"
-import type { Caller } from "../../../src/schemas/Namespace.ts"
+import { type Caller, defaultRules } from "../../../src/schemas/Namespace.ts"
 import { aNamespace, credits } from "../../support/factories.ts"
 import { HEARTBEAT_MS } from "./ChaosAgent.ts"
 import { storesOver, type Shared } from "./ChaosDaemon.ts"
@@ -25,6 +25,8 @@ export interface World {
 }
 
 const CREDITS = [10_000_000, 700]
+/** Body and rest of a job at once: a line of the archive is all that there was. */
+const LEAVES_WHOLE = { ...defaultRules, retentionDays: 30 }
 
 export const makeWorld = (plan: Plan, scope: Scope.Scope, now: number) =>
   Effect.gen(function* () {
@@ -47,7 +49,9 @@ export const makeWorld = (plan: Plan, scope: Scope.Scope, now: number) =>
     const callers: Array<Caller> = []
     for (const [at, amount] of CREDITS.entries()) {
       const id = NamespaceId.make(`ns_chaos${at}`)
-      const namespace = yield* Context.get(stores, Namespaces).create(aNamespace({ id, name: `chaos ${at}` }))
+      const namespace = yield* Context.get(stores, Namespaces).create(
+        aNamespace({ id, name: `chaos ${at}`, rules: LEAVES_WHOLE })
+      )
       const grant = { namespaceId: id, amount: credits(amount), reference: "first", at: now }
       yield* Context.get(stores, CreditLedger).grant(grant)
       callers.push({ namespace, keyId: KeyId.make(`key_chaos${at}`) })

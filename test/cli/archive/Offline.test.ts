@@ -138,7 +138,7 @@ describe("archive verify --from", () => {
         JSON.stringify(change(JSON.parse(good[1]!)))
       const cases: ReadonlyArray<readonly [line: string, says: RegExp]> = [
         ["{", /has a line 2 that is no JSON$/],
-        ["7", /has a line 2 whose whole is not what a job of version 1 has$/],
+        ["7", /has a line 2 whose whole is not what a job of version 2 has$/],
         [
           bent(({ record, ...line }) => ({ ...line, record: { ...record, cost: "a secret" } })),
           /line 2 whose record.cost/
@@ -165,9 +165,9 @@ describe("archive verify --from", () => {
 
   it.live("refuses what a later program wrote, by its version, and so do cat and restore", () =>
     Effect.gen(function* () {
-      const later = aSegment(2, { recordVersion: 2 })
+      const later = aSegment(2, { recordVersion: 3 })
       const root = yield* folderOf(later)
-      const says = `${later.id} is of record version 2, and this program knows them up to 1: use a newer one`
+      const says = `${later.id} is of record version 3, and this program knows them up to 2: use a newer one`
       const verified = yield* archive("verify", "--from", root)
       assert.strictEqual(verified.exit, 1)
       assert.include(verified.out, `${says}\n`)
@@ -259,10 +259,10 @@ describe("archive restore", () => {
       const segment = aSegment()
       const from = yield* folderOf(segment)
       const other = yield* folderOf({ ...aSegment(), id: segment.id })
-      const later = yield* folderOf({ ...segment, recordVersion: 2 })
+      const later = yield* folderOf({ ...segment, recordVersion: 3 })
       for (const [into, says] of [
         [other, /already with other lines, and was left there as it is/],
-        [later, /already, and there is of record version 2/]
+        [later, /already, and there is of record version 3/]
       ] as const) {
         const before = everythingIn(into)
         const { exit, out } = yield* archive("restore", "--from", from, "--into", into)

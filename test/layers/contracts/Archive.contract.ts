@@ -167,6 +167,49 @@ export const archiveContract = (
       })
     )
 
+    it.effect("puts one segment in the place of another, and takes the other one away", () =>
+      Effect.gen(function* () {
+        const archive = yield* Archive
+        const first = yield* written
+        const segment = { ...aSegment(['{"a":1}']), replaces: first.id }
+
+        const manifest = yield* archive.replace(segment)
+
+        assert.deepStrictEqual(yield* archive.verify(segment.id), manifest)
+        assert.deepStrictEqual([read(blobOf(first)), read(manifestOf(first))], [null, null])
+        assert.deepStrictEqual(yield* archive.replace(segment), manifest)
+        assert.notInclude(
+          (yield* archive.list).map(({ id }) => id),
+          first.id
+        )
+      })
+    )
+
+    it.effect("ends a replacement that broke off, and takes nothing away on the strength of a broken segment", () =>
+      Effect.gen(function* () {
+        const archive = yield* Archive
+        const first = yield* written
+        const segment = { ...aSegment(['{"a":1}']), replaces: first.id }
+        yield* archive.write(segment)
+        const ids = new Set((yield* archive.list).map(({ id }) => id))
+        assert.deepStrictEqual([ids.has(segment.id), ids.has(first.id)], [true, false])
+        const whole = read(blobOf(segment))!
+        write(blobOf(segment), whole.slice(0, -1))
+        assert.strictEqual((yield* Effect.flip(archive.settle))._tag, "BrokenSegment")
+        assert.isNotNull(read(blobOf(first)))
+        write(blobOf(segment), whole)
+        // It died after the file and before the manifest.
+        remove(blobOf(first))
+
+        assert.include(
+          (yield* archive.settle).map(({ id }) => id),
+          segment.id
+        )
+        assert.deepStrictEqual([read(blobOf(first)), read(manifestOf(first))], [null, null])
+        yield* archive.settle
+      })
+    )
+
     it.effect("has no segment when it dies between file and manifest, and one when it is written again", () =>
       Effect.gen(function* () {
         const archive = yield* Archive

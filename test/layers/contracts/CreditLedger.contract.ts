@@ -154,6 +154,19 @@ export const creditLedgerContract = <E>(backEnd: string, over: Layer.Layer<Credi
       })
     )
 
+    it.effect("S23: the totals are the sum of all balances, also beyond what one account holds", () =>
+      Effect.gen(function* () {
+        const ledger = yield* CreditLedger
+        const before = yield* ledger.totals
+        const [one, two] = [yield* fundedNamespace(0), yield* fundedNamespace(0)]
+        yield* ledger.grant(aGrant(one.id, CREDITS_MAX))
+        yield* ledger.grant(aGrant(two.id, CREDITS_MAX))
+        const { namespaces, granted, available, reserved, spent } = yield* ledger.totals
+        assert.deepStrictEqual([namespaces - before.namespaces, granted - before.granted], [2, 2n * CREDITS_MAX])
+        assert.strictEqual(available + reserved + spent, granted)
+      })
+    )
+
     const Amount = Schema.BigInt.check(Schema.isBetweenBigInt({ minimum: 0n, maximum: CREDITS_MAX }))
     it.effect.prop(
       "grants exactly what fits, whatever the amounts are",

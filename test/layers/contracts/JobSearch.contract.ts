@@ -1,137 +1,42 @@
 /** What every JobSearch must do: find and count as a look at every document would, page without gap or repeat, and keep namespaces apart. */
 import { assert, it } from "@effect/vitest"
 import { Arbitrary, Effect, type Layer, Schema } from "effect"
-import { JobRecords, type Scope } from "../../../src/layers/JobRecords.ts"
-import { type Cursor, type JobFilter, JobSearch, type UsageQuery } from "../../../src/layers/JobSearch.ts"
+import { JobRecords } from "../../../src/layers/JobRecords.ts"
+import {
+  type Cursor,
+  type JobFilter,
+  JobSearch,
+  type JobSummary,
+  LOOKED_MAX,
+  type StatsQuery
+} from "../../../src/layers/JobSearch.ts"
+import { GROUPINGS } from "../../../src/layers/JobTally.ts"
 import { Credits, CREDITS_MAX } from "../../../src/schemas/Credits.ts"
-import { Endpoint, Mode } from "../../../src/schemas/Job.ts"
+import { Mode } from "../../../src/schemas/Job.ts"
 import type { JobRecord } from "../../../src/schemas/JobRecord.ts"
-import { JobState } from "../../../src/schemas/JobState.ts"
 import {
   aChange,
   anOutput,
   aRecord,
   DAY,
-  freshKey,
   freshNamespace,
   freshNode,
   freshTime,
-  only,
-  operator
+  only
 } from "../../support/recordFactories.ts"
-
-const between = (minimum: number, maximum: number) => Schema.Int.check(Schema.isBetween({ minimum, maximum }))
-const Text = Schema.Literals(["a", "b", "\u0000\ud800"])
-
-const Draft = Schema.Struct({
-  namespace: between(0, 1),
-  key: between(0, 1),
-  node: between(0, 2),
-  model: Text,
-  tag: Schema.NullOr(Text),
-  code: Schema.NullOr(Text),
-  endpoint: Endpoint,
-  mode: Mode,
-  state: JobState,
-  at: between(0, 5),
-  tokens: between(0, 1000),
-  totalMs: Schema.NullOr(between(0, 50)),
-  cost: Schema.NullOr(Schema.Literals([0n, 1n, 7_000_000_001n, 2n ** 56n + 1n]))
-})
-
-const Asked = Schema.Struct({
-  scope: between(0, 2),
-  key: Schema.optionalKey(between(0, 1)),
-  node: Schema.optionalKey(between(1, 2)),
-  model: Schema.optionalKey(Text),
-  clientTag: Schema.optionalKey(Text),
-  errorCode: Schema.optionalKey(Text),
-  endpoint: Schema.optionalKey(Endpoint),
-  mode: Schema.optionalKey(Mode),
-  state: Schema.optionalKey(JobState),
-  from: Schema.optionalKey(between(0, 5)),
-  to: Schema.optionalKey(between(0, 6)),
-  limit: between(1, 8)
-})
-
-/** Two namespaces, with keys and nodes, and documents among them in a stretch of six hours that spans two days. */
-const world = Effect.fnUntraced(function* (drafts: ReadonlyArray<typeof Draft.Type>) {
-  const records = yield* JobRecords
-  const start = freshTime() + DAY - 3 * HOUR
-  const namespaces = [freshNamespace(), freshNamespace()]
-  const keys = [freshKey(), freshKey()]
-  const nodes = [null, freshNode(), freshNode()]
-  const all = drafts.map((draft): JobRecord => {
-    const blank = aRecord()
-    return {
-      ...blank,
-      namespaceId: namespaces[draft.namespace]!,
-      keyId: keys[draft.key]!,
-      clientTag: draft.tag,
-      errorCode: draft.code,
-      state: draft.state,
-      createdAt: start + draft.at * HOUR,
-      input: { ...blank.input, model: draft.model, endpoint: draft.endpoint, mode: draft.mode },
-      routing: { ...blank.routing, nodeId: nodes[draft.node]! },
-      output: draft.tokens === 0 ? null : anOutput(draft.tokens, draft.tokens * 2),
-      system: { ...blank.system, totalMs: draft.totalMs },
-      cost: draft.cost === null ? null : Credits.make(draft.cost)
-    }
-  })
-  yield* Effect.forEach(all, (record) => records.open(record), { concurrency: 16 })
-  const scopes: ReadonlyArray<Scope> = [operator, only(namespaces[0]!), only(namespaces[1]!)]
-  return { start, end: start + 6 * HOUR, namespaces, keys, nodes, all, scopes }
-})
-const HOUR = 3_600_000
-
-const inScope = (scope: Scope) => (record: JobRecord) =>
-  scope._tag === "Operator" || scope.namespaceId === record.namespaceId
-
-const answers = (filter: JobFilter) => (record: JobRecord) =>
-  (filter.model === undefined || record.input.model === filter.model) &&
-  (filter.endpoint === undefined || record.input.endpoint === filter.endpoint) &&
-  (filter.mode === undefined || record.input.mode === filter.mode) &&
-  (filter.state === undefined || record.state === filter.state) &&
-  (filter.clientTag === undefined || record.clientTag === filter.clientTag) &&
-  (filter.keyId === undefined || record.keyId === filter.keyId) &&
-  (filter.nodeId === undefined || record.routing.nodeId === filter.nodeId) &&
-  (filter.errorCode === undefined || record.errorCode === filter.errorCode) &&
-  (filter.from === undefined || record.createdAt >= filter.from) &&
-  (filter.to === undefined || record.createdAt < filter.to)
-
-const newestFirst = (a: Cursor, b: Cursor) => b.createdAt - a.createdAt || (a.jobId < b.jobId ? 1 : -1)
-
-/** The smallest time that at least this share of the times does not exceed, by counting. */
-const percentile = (times: ReadonlyArray<number>, percent: number) =>
-  times
-    .toSorted((a, b) => a - b)
-    .find((time) => times.filter((other) => other <= time).length * 100 >= percent * times.length) ?? null
-
-const usageFold = (all: ReadonlyArray<JobRecord>, { groupBy, from, to }: UsageQuery) => {
-  const groupOf = ({ input, keyId, createdAt }: JobRecord) =>
-    ({ model: input.model, key: keyId, day: new Date(createdAt).toISOString().slice(0, 10) })[groupBy]
-  const groups = new Map<string, Array<JobRecord>>()
-  for (const record of all.filter(answers({ from, to }))) {
-    groups.set(groupOf(record), [...(groups.get(groupOf(record)) ?? []), record])
-  }
-  return [...groups]
-    .map(([group, jobs]) => {
-      const times = jobs.flatMap(({ state, system }) =>
-        state === "completed" && system.totalMs !== null ? [system.totalMs] : []
-      )
-      return {
-        group,
-        jobs: jobs.length,
-        failed: jobs.filter(({ state }) => ["failed", "timed_out", "expired"].includes(state)).length,
-        promptTokens: jobs.reduce((sum, { output }) => sum + (output?.tokens.prompt ?? 0), 0),
-        outputTokens: jobs.reduce((sum, { output }) => sum + (output?.tokens.completion ?? 0), 0),
-        cost: jobs.reduce((sum, { cost }) => sum + (cost ?? 0n), 0n),
-        totalMsP50: percentile(times, 50),
-        totalMsP95: percentile(times, 95)
-      }
-    })
-    .toSorted((a, b) => (a.group < b.group ? -1 : 1))
-}
+import {
+  answers,
+  Asked,
+  between,
+  Draft,
+  HOUR,
+  inOneOrder,
+  inScope,
+  newestFirst,
+  saying,
+  statsFold,
+  world
+} from "./SearchWorld.ts"
 
 export const jobSearchContract = (backEnd: string, layer: Layer.Layer<JobRecords | JobSearch, unknown>) =>
   it.layer(layer)(`JobSearch on ${backEnd}`, (it) => {
@@ -146,7 +51,7 @@ export const jobSearchContract = (backEnd: string, layer: Layer.Layer<JobRecords
             record.jobId,
             {
               routing: { ...routing, nodeId },
-              system: { ...system, totalMs: 70 },
+              system: { ...system, queueMs: 3, firstTokenMs: 9, totalMs: 70 },
               output: anOutput(5, 6),
               state: "completed"
             },
@@ -174,6 +79,8 @@ export const jobSearchContract = (backEnd: string, layer: Layer.Layer<JobRecords
             promptTokens: 5,
             outputTokens: 6,
             cost: Credits.make(CREDITS_MAX),
+            queueMs: 3,
+            firstTokenMs: 9,
             totalMs: 70
           }
         ])
@@ -181,7 +88,7 @@ export const jobSearchContract = (backEnd: string, layer: Layer.Layer<JobRecords
     )
 
     it.effect.prop(
-      "finds by any filters what a look at every document finds",
+      "S73, S74, S75, S76: finds by any filters what a look at every document finds",
       { drafts: Arbitrary.array(Arbitrary.schema(Draft), { maxLength: 16 }), asked: Asked },
       ({ drafts, asked }) =>
         Effect.gen(function* () {
@@ -206,7 +113,7 @@ export const jobSearchContract = (backEnd: string, layer: Layer.Layer<JobRecords
     )
 
     it.effect.prop(
-      "pages through every document once and in order while others arrive",
+      "S75: pages through every document once and in order while others arrive",
       {
         drafts: Arbitrary.array(Arbitrary.schema(Draft), { minLength: 1, maxLength: 20 }),
         arriving: Arbitrary.array(Arbitrary.schema(between(-3, 9)), { maxLength: 20 }),
@@ -246,24 +153,220 @@ export const jobSearchContract = (backEnd: string, layer: Layer.Layer<JobRecords
     )
 
     it.effect.prop(
-      "counts what a brute-force fold of the documents counts",
+      "finds by a word of prompt or answer what a look at every document of the namespace finds, over all pages",
+      {
+        drafts: Arbitrary.array(Arbitrary.schema(Draft), { maxLength: 30 }),
+        word: Schema.Literals([
+          "plum",
+          "LUM",
+          "STRASSE",
+          "Straße",
+          "σοφος",
+          "Σ",
+          '"B"',
+          'b"\n',
+          "role",
+          "nothing",
+          "user"
+        ]),
+        mode: Schema.optionalKey(Mode),
+        limit: between(1, 4)
+      },
+      ({ drafts, word, limit, ...filter }) =>
+        Effect.gen(function* () {
+          const search = yield* JobSearch
+          const { namespaces, all } = yield* world(drafts)
+          const [mine] = namespaces
+          const seen: Array<Cursor> = []
+          let next: Cursor | null = null
+          do {
+            const page: { found: ReadonlyArray<Cursor>; next: Cursor | null } = yield* search.searchText(
+              mine!,
+              filter,
+              word,
+              next,
+              limit
+            )
+            seen.push(...page.found)
+            next = page.next
+          } while (next !== null)
+
+          const plain = (text: string) => text.toLowerCase().replaceAll("ς", "σ")
+          const says = ({ input, output }: JobRecord) => {
+            const request = input.request as { readonly messages: ReadonlyArray<{ readonly content: string }> } | null
+            const texts = [request?.messages[0]?.content ?? "", output?.choices[0]?.text ?? ""]
+            return texts.some((text) => plain(text).includes(plain(word)))
+          }
+          assert.deepStrictEqual(
+            seen.map(({ jobId }) => jobId),
+            all
+              .filter(({ namespaceId }) => namespaceId === mine)
+              .filter(answers(filter))
+              .filter(says)
+              .toSorted(newestFirst)
+              .map(({ jobId }) => jobId)
+          )
+        }),
+      { arbitrary: { runs: 100 } }
+    )
+
+    it.effect(
+      "looks through a bounded number of jobs for a word, says where to go on, and counts every one of them",
+      () =>
+        Effect.gen(function* () {
+          const { searchText, stats } = yield* JobSearch
+          const namespaceId = freshNamespace()
+          const [oldest, ...others] = Array.from({ length: LOOKED_MAX + 1 }, (_, at) =>
+            aRecord({ namespaceId, createdAt: 1_000 + at })
+          )
+          const told: JobRecord = {
+            ...oldest!,
+            input: { ...oldest!.input, request: { prompt: ["", "a needle in there"] } }
+          }
+          yield* Effect.forEach([told, ...others], (record) => Effect.flatMap(JobRecords, ({ open }) => open(record)), {
+            concurrency: 256,
+            discard: true
+          })
+
+          const first = yield* searchText(namespaceId, {}, "NEEDLE", null, 5)
+          assert.deepStrictEqual(first.found, [])
+          const second = yield* searchText(namespaceId, {}, "NEEDLE", first.next, 5)
+
+          assert.deepStrictEqual(
+            second.found.map(({ jobId }) => jobId),
+            [told.jobId]
+          )
+          assert.isNull(second.next)
+          const sums = yield* stats(only(namespaceId), { groupBy: ["namespace"], from: 0, to: DAY })
+          assert.deepStrictEqual(
+            sums.map(({ jobs }) => jobs),
+            [LOOKED_MAX + 1]
+          )
+        })
+    )
+
+    it.effect.prop(
+      "S58, S77: counts by any groups what a brute-force fold of the documents counts",
       {
         drafts: Arbitrary.array(Arbitrary.schema(Draft), { maxLength: 40 }),
-        groupBy: Schema.Literals(["model", "key", "day"]),
+        groupBy: Schema.Literals(GROUPINGS),
+        also: Schema.NullOr(Schema.Literals(GROUPINGS)),
         from: between(0, 3),
         to: between(2, 6),
         scope: between(0, 2)
       },
-      ({ drafts, groupBy, from, to, scope }) =>
+      ({ drafts, groupBy, also, from, to, scope }) =>
         Effect.gen(function* () {
           const { start, all, scopes } = yield* world(drafts)
-          const query: UsageQuery = { groupBy, from: start + from * HOUR, to: start + to * HOUR }
+          const query: StatsQuery = {
+            groupBy: also === null || also === groupBy ? [groupBy] : [groupBy, also],
+            from: start + from * HOUR,
+            to: start + to * HOUR
+          }
 
-          const usage = yield* (yield* JobSearch).usage(scopes[scope]!, query)
+          const stats = yield* (yield* JobSearch).stats(scopes[scope]!, query)
 
-          assert.deepStrictEqual<unknown>(usage, usageFold(all.filter(inScope(scopes[scope]!)), query))
+          assert.deepStrictEqual<unknown>(
+            inOneOrder(stats),
+            inOneOrder(statsFold(all.filter(inScope(scopes[scope]!)), query))
+          )
         }),
       { arbitrary: { runs: 200 } }
+    )
+
+    it.effect("S58: jobs by model and day have count, tokens, failures, cost and times; usage says it in short", () =>
+      Effect.gen(function* () {
+        const { open } = yield* JobRecords
+        const { stats, usage } = yield* JobSearch
+        const namespaceId = freshNamespace()
+        const at = Date.UTC(2026, 5, 1, 23)
+        const blank = aRecord()
+        for (const [state, createdAt, ms] of [
+          ["completed", at, 10],
+          ["completed", at + 1, 30],
+          ["failed", at + 2, 999],
+          ["completed", at + 2 * HOUR, 7]
+        ] as const) {
+          yield* open({
+            ...aRecord({ namespaceId, state, createdAt, cost: Credits.make(5n), output: saying("x", 2) }),
+            system: { ...blank.system, queueMs: 1, firstTokenMs: 4, totalMs: ms }
+          })
+        }
+        const even = (ms: number) => ({ p50: ms, p95: ms, p99: ms })
+        const range = { from: at - HOUR, to: at + DAY }
+
+        assert.deepStrictEqual(yield* stats(only(namespaceId), { groupBy: ["model", "day"], ...range }), [
+          {
+            groups: ["tiny", "2026-06-01"],
+            jobs: 3,
+            completed: 2,
+            failed: 1,
+            promptTokens: 6,
+            outputTokens: 12,
+            cost: Credits.make(15n),
+            queueMs: even(1),
+            firstTokenMs: even(4),
+            totalMs: { p50: 10, p95: 30, p99: 30 }
+          },
+          {
+            groups: ["tiny", "2026-06-02"],
+            jobs: 1,
+            completed: 1,
+            failed: 0,
+            promptTokens: 2,
+            outputTokens: 4,
+            cost: Credits.make(5n),
+            queueMs: even(1),
+            firstTokenMs: even(4),
+            totalMs: even(7)
+          }
+        ])
+        assert.deepStrictEqual(yield* usage(only(namespaceId), { groupBy: "model", ...range }), [
+          {
+            group: "tiny",
+            jobs: 4,
+            failed: 1,
+            promptTokens: 8,
+            outputTokens: 16,
+            cost: Credits.make(20n),
+            totalMsP50: 10,
+            totalMsP95: 30
+          }
+        ])
+      })
+    )
+
+    it.effect.prop(
+      "S79: goes through finished jobs in the order of their ends, each once, from any place on",
+      {
+        ends: Arbitrary.array(Arbitrary.schema(Schema.NullOr(between(0, 4))), { maxLength: 20 }),
+        before: between(1, 6),
+        limit: between(1, 4)
+      },
+      ({ ends, before, limit }) =>
+        Effect.gen(function* () {
+          const { finished } = yield* JobSearch
+          const start = freshTime()
+          const all = ends.map((end) => aRecord({ finishedAt: end === null ? null : start + end }))
+          yield* Effect.forEach(all, (record) => Effect.flatMap(JobRecords, ({ open }) => open(record)))
+          const seen: Array<{ readonly at: number; readonly id: string }> = []
+          let page: ReadonlyArray<JobSummary> = []
+          do {
+            page = yield* finished(seen.at(-1) ?? { at: start - 1, id: "z" }, start + before, limit)
+            seen.push(...page.map(({ finishedAt, jobId }) => ({ at: finishedAt!, id: jobId })))
+          } while (page.length > 0)
+
+          assert.deepStrictEqual(
+            seen,
+            all
+              .flatMap(({ finishedAt, jobId }) =>
+                finishedAt === null ? [] : [{ at: finishedAt, id: jobId as string }]
+              )
+              .filter(({ at }) => at < start + before)
+              .toSorted((a, b) => a.at - b.at || (a.id < b.id ? -1 : 1))
+          )
+        }),
+      { arbitrary: { runs: 50 } }
     )
 
     it.effect("finds a document by what it says after each patch, and no longer by what it said", () =>

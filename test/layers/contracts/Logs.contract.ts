@@ -1,7 +1,7 @@
 /** What every Logs must do: typed entries by namespace, oldest first, and never one of a neighbour. */
 import { assert, it } from "@effect/vitest"
 import { Arbitrary, Effect, type Layer, Schema } from "effect"
-import { type LogQuery, Logs } from "../../../src/layers/Logs.ts"
+import { type LogQuery, Logs, type PlacedEntry } from "../../../src/layers/Logs.ts"
 import { type LogEntry, LogType } from "../../../src/schemas/JobRecord.ts"
 import {
   aLogEntry,
@@ -58,7 +58,7 @@ export const logsContract = (backEnd: string, layer: Layer.Layer<Logs, unknown>)
       })
     )
 
-    it.effect("hides a namespace's entries from every other, also by job", () =>
+    it.effect("S72: hides a namespace's entries from every other, also by job", () =>
       Effect.gen(function* () {
         const logs = yield* Logs
         const namespaceId = freshNamespace()
@@ -72,7 +72,7 @@ export const logsContract = (backEnd: string, layer: Layer.Layer<Logs, unknown>)
     )
 
     it.effect.prop(
-      "answers any question as a look at every entry would",
+      "S71: answers any question as a look at every entry would",
       { drafts: Arbitrary.array(Arbitrary.schema(Draft), { maxLength: 20 }), asked: Asked },
       ({ drafts, asked }) =>
         Effect.gen(function* () {
@@ -120,5 +120,46 @@ export const logsContract = (backEnd: string, layer: Layer.Layer<Logs, unknown>)
             )
           }
         })
+    )
+
+    it.effect.prop(
+      "pages through every entry once and in order, also many of one instant, while others arrive",
+      {
+        drafts: Arbitrary.array(Arbitrary.schema(Draft), { minLength: 1, maxLength: 20 }),
+        type: Schema.NullOr(LogType),
+        limit: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 4 })),
+        mine: Schema.Boolean
+      },
+      ({ drafts, type, limit, mine }) =>
+        Effect.gen(function* () {
+          const { append, page } = yield* Logs
+          const at = freshTime()
+          const namespaceId = freshNamespace()
+          const draw = (draft: typeof Draft.Type, code: string) =>
+            aLogEntry(namespaceId, { type: draft.type, at: at + draft.at, code })
+          const entries = drafts.map((draft, index) => draw(draft, `c${index}`))
+          yield* append(entries)
+          const seen: Array<PlacedEntry> = []
+          let found: ReadonlyArray<PlacedEntry> = []
+          do {
+            const after = seen.at(-1)?.place
+            found = yield* page(mine ? only(namespaceId) : operator, {
+              from: at,
+              to: at + 10,
+              limit,
+              ...(type === null ? {} : { type }),
+              ...(after === undefined ? {} : { after })
+            })
+            seen.push(...found)
+            if (seen.length < 40) yield* append([draw(drafts[0]!, "late")])
+          } while (found.length > 0)
+
+          assert.deepStrictEqual(
+            seen.map(({ entry }) => entry).filter(({ code }) => code !== "late"),
+            entries.filter((entry) => type === null || entry.type === type).toSorted((a, b) => a.at - b.at)
+          )
+          assert.strictEqual(new Set(seen.map(({ place }) => place.id)).size, seen.length)
+        }),
+      { arbitrary: { runs: 50 } }
     )
   })

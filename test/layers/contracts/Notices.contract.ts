@@ -82,7 +82,7 @@ export const noticesContract = <E>(backEnd: string, over: Layer.Layer<Webhooks |
       Effect.gen(function* () {
         const notices = yield* Notices
         const { id } = yield* registered()
-        const [one, two] = [aNotice(id), aNotice(id)]
+        const [one, two] = [aNotice(id, { type: "incident.closed" }), aNotice(id)]
         assert.strictEqual(yield* notices.plan([one]), 1)
         assert.strictEqual(yield* notices.plan([{ ...one, body: "other" }, two, aNotice(aWebhookId())]), 1)
         const taken = yield* notices.take(id, two.createdAt, two.createdAt + 1, 10)

@@ -6,6 +6,7 @@ import { JobSearch } from "../../../src/layers/JobSearch.ts"
 import { Logs } from "../../../src/layers/Logs.ts"
 import { RecordRetention } from "../../../src/layers/RecordRetention.ts"
 import { Traces } from "../../../src/layers/Traces.ts"
+import { withoutBody } from "../../../src/schemas/Body.ts"
 import { isTerminal, JobState } from "../../../src/schemas/JobState.ts"
 import {
   aChange,
@@ -15,6 +16,7 @@ import {
   aRecord,
   freshJob,
   freshNamespace,
+  aTombstone,
   freshSegment,
   only,
   operator,
@@ -213,6 +215,73 @@ export const recordRetentionContract = (
       })
     )
 
+    it.effect("lets a body go before the rest: text and pieces are gone, figures stay, and nobody writes it back", () =>
+      Effect.gen(function* () {
+        const retention = yield* RecordRetention
+        const workflow = { kind: "vector_sync", ref: "r", data: { secret: 1 } } as const
+        const record = yield* finishedJob({ workflow, clientTag: "tag" })
+        const { jobId, namespaceId } = record
+        const segment = freshSegment()
+        yield* retention.mark(segment, [jobId], "bodies")
+        const [found] = yield* retention.retiring.pipe(
+          Effect.map((all) => all.filter(({ segmentId }) => segmentId === segment))
+        )
+        assert.deepStrictEqual(found, { segmentId: segment, namespaceId, leavesAs: "bodies", count: 1 })
+
+        assert.strictEqual(yield* retention.prune(segment, [{ jobId, tombstone: aTombstone }]), 1)
+        assert.strictEqual(yield* retention.prune(segment, [{ jobId, tombstone: aTombstone }]), 0)
+
+        const left = withoutBody(record, aTombstone)
+        assert.isNull(left.input.request)
+        assert.deepStrictEqual(left.output?.choices, [])
+        assert.deepStrictEqual(left.output?.tokens, record.output?.tokens)
+        assert.deepStrictEqual(yield* (yield* JobRecords).get(operator, jobId), left)
+        assert.deepStrictEqual(yield* (yield* Traces).read(operator, jobId, 0, ALL), [])
+        assert.isFalse(yield* (yield* Traces).append({ jobId, epoch: 99, attempt: 1, events: pieces(1, 2) }))
+        assert.strictEqual(
+          yield* (yield* JobRecords).patch(aChange(jobId, { output: record.output }, true, 9)),
+          "missing"
+        )
+        assert.lengthOf(yield* (yield* Logs).query(operator, { jobId, limit: 10 }), 2)
+        assert.deepStrictEqual(yield* (yield* JobRecords).get(operator, jobId), left)
+      })
+    )
+
+    it.effect("tells jobs with a body from those without, and takes the rest of a job later", () =>
+      Effect.gen(function* () {
+        const retention = yield* RecordRetention
+        const namespaceId = freshNamespace()
+        const [bare, full] = [yield* finishedJob({ namespaceId }), yield* finishedJob({ namespaceId })]
+        const [first, second] = [freshSegment(), freshSegment()]
+        yield* retention.mark(first, [bare.jobId], "bodies")
+        yield* retention.prune(first, [{ jobId: bare.jobId, tombstone: aTombstone }])
+
+        assert.deepStrictEqual(yield* retention.expired(namespaceId, 1000, 10), [full.jobId])
+        assert.deepStrictEqual(yield* retention.expired(namespaceId, 1000, 10, "stripped"), [bare.jobId])
+        assert.strictEqual(yield* retention.mark(second, [bare.jobId], "metadata"), 1)
+        const [line] = yield* retention.read(second)
+        assert.deepStrictEqual([line?.traces, line?.logs.length], [[], 2])
+        assert.strictEqual(yield* retention.prune(second), 1)
+        assert.isNull(yield* (yield* JobRecords).get(operator, bare.jobId))
+        assert.deepStrictEqual(yield* (yield* Logs).query(operator, { jobId: bare.jobId, limit: 10 }), [])
+        assert.deepStrictEqual(yield* (yield* JobRecords).get(operator, full.jobId), full)
+      })
+    )
+
+    it.effect("S86: takes held jobs as held alone, also those without a body", () =>
+      Effect.gen(function* () {
+        const retention = yield* RecordRetention
+        const { jobId, namespaceId } = yield* finishedJob({ held: true })
+        yield* finishedJob({ namespaceId })
+
+        assert.deepStrictEqual(yield* retention.expired(namespaceId, 1000, 10, "held"), [jobId])
+        for (const leavesAs of ["jobs", "bodies", "metadata", "erased"] as const) {
+          assert.strictEqual(yield* retention.mark(freshSegment(), [jobId], leavesAs), 0)
+        }
+        assert.strictEqual(yield* retention.mark(freshSegment(), [jobId], "held"), 1)
+      })
+    )
+
     it.effect("holds a job back and lets it go again, and holds no unknown one", () =>
       Effect.gen(function* () {
         const retention = yield* RecordRetention
@@ -242,7 +311,7 @@ export const recordRetentionContract = (
       const lines = yield* life(Effect.flatMap(retention, (_) => _.read(segment)))
 
       assert.deepStrictEqual(yield* life(Effect.flatMap(retention, (_) => _.retiring)), [
-        { segmentId: segment, namespaceId, count: 2 }
+        { segmentId: segment, namespaceId, leavesAs: "jobs", count: 2 }
       ])
       const again = yield* life(Effect.flatMap(retention, (_) => _.read(segment)))
       assert.deepStrictEqual(again.map(archiveLine), lines.map(archiveLine))

@@ -72,10 +72,14 @@ export const stateRowsContract = <R>(
       Effect.gen(function* () {
         const { fill } = yield* StateRows
         const sample = aState({ namespaces: 2, jobs: 3 })
-        const [first] = fillingsOf(sample)
-        const broken = Stream.concat(Stream.make(first!), Stream.fail("the blocks end here" as const))
+        const before = yield* Effect.forEach(STATE, all)
+        for (const [at, { name, seeded }] of STATE.entries()) if (!seeded) assert.deepStrictEqual(before[at], [], name)
+        const broken = Stream.concat(
+          Stream.fromIterable(fillingsOf(sample)),
+          Stream.fail("the blocks end here" as const)
+        )
         assert.strictEqual(yield* Effect.flip(fill(broken)), "the blocks end here")
-        for (const table of STATE) assert.deepStrictEqual(yield* all(table), [])
+        assert.deepStrictEqual(yield* Effect.forEach(STATE, all), before)
         assert.isAbove(yield* fill(Stream.fromIterable(fillingsOf(sample))), 0)
       }),
       empty()

@@ -5,13 +5,15 @@ import type { Document } from "mongodb"
 import { beforeAll, describe, it } from "vitest"
 import type { Scope } from "../../../src/layers/JobRecords.ts"
 import type { JobFilter } from "../../../src/layers/JobSearch.ts"
+import { GROUPINGS, LATENCIES } from "../../../src/layers/JobTally.ts"
 import { collectionsOf } from "../../../src/layers/mongodb/Collections.ts"
 import { INDEXES, makeIndexes } from "../../../src/layers/mongodb/Indexes.ts"
-import { pipelineOf } from "../../../src/layers/mongodb/JobUsage.ts"
+import { sumsPipeline, timesPipeline } from "../../../src/layers/mongodb/JobStats.ts"
 import { MongoClient } from "../../../src/layers/mongodb/MongoClient.ts"
-import { find as findIncidents, findAfter } from "../../../src/layers/mongodb/MongoIncidents.ts"
-import { find as findJobs } from "../../../src/layers/mongodb/MongoJobSearch.ts"
+import { find as findIncidents, findAfter, findLatest } from "../../../src/layers/mongodb/MongoIncidents.ts"
+import { find as findJobs, findFinished } from "../../../src/layers/mongodb/MongoJobSearch.ts"
 import { find as findLogs } from "../../../src/layers/mongodb/MongoLogs.ts"
+import { findEnded, ratedPipeline, refusedPipeline } from "../../../src/layers/mongodb/MongoSignals.ts"
 import { freshJob, freshKey, freshNamespace, freshNode, only, operator } from "../../support/recordFactories.ts"
 import { freshDatabase, sharedClient, withMongo } from "./MongoRig.ts"
 
@@ -73,10 +75,25 @@ withMongo("questions to MongoDB", () => {
       const { jobs, logs, incidents } = collectionsOf(db)
       const ids = Array.from({ length: 500 }, (_, index) => index)
       const of = (index: number) => ({ namespaceId: index % 2 === 0 ? namespaceId : "ns_other", createdAt: AT + index })
-      const job = { state: "completed", completeness: "complete", held: false, finishedAt: AT, segmentId: null }
+      const job = {
+        state: "completed",
+        completeness: "complete",
+        held: false,
+        finishedAt: AT,
+        segmentId: null,
+        feedbackAt: AT
+      }
       await jobs.insertMany(ids.map((index) => ({ _id: `job_${index}`, ...of(index), ...job, nodeId: "n" })) as never)
       await logs.insertMany(ids.map((index) => ({ _id: `${index}`, ...of(index), at: index, type: "system" })) as never)
-      await incidents.insertMany(ids.map((index) => ({ _id: `${index}`, ...of(index), at: index })) as never)
+      await incidents.insertMany(
+        ids.map((index) => ({
+          _id: `${index}`,
+          ...of(index),
+          at: index,
+          closedAt: index,
+          openKey: `${index}`
+        })) as never
+      )
     })
   )
 
@@ -92,10 +109,19 @@ withMongo("questions to MongoDB", () => {
     endpoint: { endpoint: "chat" }
   }
 
+  /** What the rows ask for. */
+  const ROWS: Readonly<Record<string, string>> = {
+    model: "S73: ",
+    mode: "S74: ",
+    endpoint: "S74: ",
+    time: "S75: ",
+    clientTag: "S76: "
+  }
+
   describe("a search of jobs", () => {
     for (const [facet, filter] of Object.entries(FACETS)) {
       for (const [scope, prefix] of SCOPES) {
-        it(`by ${facet} is served in order by ${prefix}${facet}, from any page on`, async () => {
+        it(`${ROWS[facet] ?? ""}by ${facet} is served in order by ${prefix}${facet}, from any page on`, async () => {
           for (const after of [null, { createdAt: AT + 100, jobId: freshJob() }]) {
             for (const bounds of [{}, { from: AT, to: AT + 300 }]) {
               const explained = await asked((each) =>
@@ -121,19 +147,33 @@ withMongo("questions to MongoDB", () => {
     })
   })
 
-  it("usage is served by the index of times", async () => {
+  it("S77: sums and times are served by the index of times, whatever they are grouped by", async () => {
     for (const [scope, prefix] of SCOPES) {
-      for (const groupBy of ["model", "key", "day"] as const) {
-        const explained = await asked(({ collections }) => {
-          const pipeline = pipelineOf(scope, { groupBy, from: AT, to: AT + 100 })
-          return collections.jobs.aggregate(pipeline, { hint: `${prefix}time` }).explain()
-        })
-        assertServed(explained, `${prefix}time`, false)
+      for (const groupBy of [...GROUPINGS.map((one) => [one]), ["model", "day"] as const]) {
+        const query = { groupBy, from: AT, to: AT + 100 }
+        for (const pipeline of [
+          sumsPipeline(scope, query),
+          ...LATENCIES.map((each) => timesPipeline(scope, query, each))
+        ]) {
+          const explained = await asked(({ collections }) =>
+            collections.jobs.aggregate(pipeline, { hint: `${prefix}time` }).explain()
+          )
+          assertServed(explained, `${prefix}time`, false)
+        }
       }
     }
   })
 
-  it("any question to the log is served in order", async () => {
+  it("S94: searches and lists may be read from a member that lags behind, how a job stands may not", async () => {
+    const [search, log, record] = await asked(async (each) => [
+      findJobs(each, operator, {}, null, 1).readPreference.mode,
+      findLogs(each, operator, { limit: 1 }).readPreference.mode,
+      each.collections.jobs.find({ _id: "job_1" }).readPreference.mode
+    ])
+    assert.deepStrictEqual([search, log, record], ["secondaryPreferred", "secondaryPreferred", "primary"])
+  })
+
+  it("S71: any question to the log is served in order", async () => {
     for (const [scope, prefix] of SCOPES) {
       for (const [index, query] of [
         [`${prefix}time`, {}],
@@ -141,7 +181,7 @@ withMongo("questions to MongoDB", () => {
         ["of_job", { jobId: freshJob() }],
         ["of_job", { jobId: freshJob(), type: "system" }]
       ] as const) {
-        for (const bounds of [{}, { from: 5, to: 50 }]) {
+        for (const bounds of [{}, { from: 5, to: 50 }, { after: { at: 7, id: "7" } }]) {
           assertServed(
             await asked((each) => findLogs(each, scope, { ...query, ...bounds, limit: 5 }).explain()),
             index,
@@ -152,9 +192,32 @@ withMongo("questions to MongoDB", () => {
     }
   })
 
+  it("jobs in the order of their ends are served in order, from any place on", async () => {
+    const explained = await asked((each) => findFinished(each, { at: AT - 1, id: "job_1" }, AT + 9, 5).explain())
+    assertServed(explained, "by_finished", true)
+  })
+
   it("incidents behind a place are served in order by time", async () => {
-    const explained = await asked((each) => findAfter(each, { at: 100, id: "1" }, 300, 5).explain())
-    assertServed(explained, "by_time", true)
+    for (const [order, index] of [
+      ["opened", "by_time"],
+      ["closed", "by_end"]
+    ] as const) {
+      const explained = await asked((each) => findAfter(each, order, { at: 100, id: "1" }, 300, 5).explain())
+      assertServed(explained, index, true)
+    }
+    assertServed(await asked((each) => findLatest(each, "t", "s").explain()), "by_number", true)
+  })
+
+  it("what detectors ask is served by its own indexes", async () => {
+    assertServed(await asked((each) => findEnded(each, AT, AT + 1, 5).explain()), "by_finished", true)
+    const refused = await asked(({ collections }) =>
+      collections.incidents.aggregate(refusedPipeline(1, 100, 5), { hint: "by_refused_key" }).explain()
+    )
+    assertServed(refused, "by_refused_key", false)
+    const rated = await asked(({ collections }) =>
+      collections.jobs.aggregate(ratedPipeline("node", 1, 100, 5), { hint: "by_feedback" }).explain()
+    )
+    assertServed(rated, "by_feedback", false)
   })
 
   it("any question about incidents is served in order", async () => {
@@ -168,6 +231,8 @@ withMongo("questions to MongoDB", () => {
         const explained = await asked((each) => findIncidents(each, scope, { ...query, limit: 5 }).explain())
         assertServed(explained, `${prefix}${facet}`, true)
       }
+      const open = await asked((each) => findIncidents(each, scope, { type: "abuse", open: true, limit: 5 }).explain())
+      assertServed(open, "open_by_time", true)
     }
   })
 

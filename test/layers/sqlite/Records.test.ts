@@ -10,14 +10,17 @@ import { Effect, Layer } from "effect"
 import { Incidents } from "../../../src/layers/Incidents.ts"
 import { JobRecords, type Scope } from "../../../src/layers/JobRecords.ts"
 import type { JobFilter } from "../../../src/layers/JobSearch.ts"
+import { GROUPINGS } from "../../../src/layers/JobTally.ts"
 import { Logs } from "../../../src/layers/Logs.ts"
 import { RecordRetention } from "../../../src/layers/RecordRetention.ts"
 import * as SqliteClient from "../../../src/layers/sqlite/SqliteClient.ts"
-import { AFTER, listText } from "../../../src/layers/sqlite/SqliteIncidents.ts"
+import { ENDED as ENDED_JOBS } from "../../../src/layers/sqlite/SqliteSignals.ts"
+import { AFTER, AFTER_END, LATEST, listText } from "../../../src/layers/sqlite/SqliteIncidents.ts"
 import { UNFINISHED_TEXT } from "../../../src/layers/sqlite/SqliteJobRecords.ts"
-import { searchText, usageText } from "../../../src/layers/sqlite/SqliteJobSearch.ts"
+import { placeText, sumsText } from "../../../src/layers/sqlite/JobStats.ts"
+import { FINISHED_TEXT, lookText, searchText } from "../../../src/layers/sqlite/SqliteJobSearch.ts"
 import { queryText } from "../../../src/layers/sqlite/SqliteLogs.ts"
-import { TEXTS } from "../../../src/layers/sqlite/SqliteRecordRetention.ts"
+import { EXPIRED, TEXTS } from "../../../src/layers/sqlite/SqliteRecordRetention.ts"
 import * as SqliteRecords from "../../../src/layers/sqlite/SqliteRecords.ts"
 import { Traces } from "../../../src/layers/Traces.ts"
 import type { JobId, NamespaceId } from "../../../src/schemas/Ids.ts"
@@ -65,64 +68,90 @@ const planOf = (query: { readonly text: string; readonly values: ReadonlyArray<S
   )
 
 it.layer(SqliteClient.layer({ path: ":memory:" }))("Plans of the records in SQLite", (it) => {
-  it.effect("a search by any filters in any scope walks an index in order, with and without a cursor", () =>
+  it.effect(
+    "S73, S74, S75, S76: a search by any filters in any scope walks an index in order, with and without a cursor",
+    () =>
+      Effect.gen(function* () {
+        const cursor = { createdAt: 5, jobId: freshJob() }
+        for (const scope of scopes) {
+          for (const filter of combinations) {
+            for (const [after, span] of [
+              [null, {}],
+              [cursor, { from: 1, to: 9 }]
+            ] as const) {
+              const plan = yield* planOf(searchText(scope, { ...filter, ...span }, after, 10))
+              assert.lengthOf(plan, 1)
+              assert.match(plan[0]!, /^SEARCH record USING INDEX record_by_\w+ \(.*created_at>\?.*\)$/)
+              const chosen = selective.find((name) => filter[name] !== undefined)
+              const column = chosen?.replace(/[A-Z]/, (letter) => `_${letter.toLowerCase()}`)
+              const equal = [
+                ...(scope._tag === "Namespace" ? ["namespace_id"] : []),
+                ...(column === undefined ? [] : [column])
+              ]
+              assert.include(plan[0]!, `(${equal.map((name) => `${name}=? AND `).join("")}created_at>?`)
+            }
+          }
+        }
+      })
+  )
+
+  it.effect("a search for a word walks the index of its filters, and takes the texts of those jobs only", () =>
     Effect.gen(function* () {
-      const cursor = { createdAt: 5, jobId: freshJob() }
+      for (const filter of combinations) {
+        const plan = yield* planOf(lookText(freshNamespace(), filter, { createdAt: 5, jobId: freshJob() }, 10))
+        assert.lengthOf(plan, 3, plan.join("; "))
+        assert.match(
+          plan[0]!,
+          /^SEARCH record USING INDEX record_by_namespace_\w+ \(namespace_id=\?.*created_at>\?.*\)$/
+        )
+        assert.match(plan[1]!, /^SEARCH i USING INTEGER PRIMARY KEY/)
+        assert.match(plan[2]!, /^SEARCH o USING INTEGER PRIMARY KEY/)
+      }
+    })
+  )
+
+  it.effect("S77: sums read the jobs of their span and scope only, out of the index of times", () =>
+    Effect.gen(function* () {
+      const after = { createdAt: 1, jobId: "" } as const
+      const last = { createdAt: 2, jobId: freshJob() }
       for (const scope of scopes) {
-        for (const filter of combinations) {
-          for (const [after, span] of [
-            [null, {}],
-            [cursor, { from: 1, to: 9 }]
-          ] as const) {
-            const plan = yield* planOf(searchText(scope, { ...filter, ...span }, after, 10))
+        for (const groupBy of [...GROUPINGS.map((one) => [one]), ["model", "day"] as const]) {
+          for (const query of [placeText(scope, after, 2), sumsText(scope, groupBy, { after, last })]) {
+            const plan = (yield* planOf(query)).filter((line) => / record\b/.test(line))
             assert.lengthOf(plan, 1)
-            assert.match(plan[0]!, /^SEARCH record USING INDEX record_by_\w+ \(.*created_at>\?.*\)$/)
-            const chosen = selective.find((name) => filter[name] !== undefined)
-            const column = chosen?.replace(/[A-Z]/, (letter) => `_${letter.toLowerCase()}`)
-            const equal = [
-              ...(scope._tag === "Namespace" ? ["namespace_id"] : []),
-              ...(column === undefined ? [] : [column])
-            ]
-            assert.include(plan[0]!, `(${equal.map((name) => `${name}=? AND `).join("")}created_at>?`)
+            assert.match(plan[0]!, /^SEARCH record USING (COVERING )?INDEX record_by_(namespace_)?time \(.*created_at/)
           }
         }
       }
     })
   )
 
-  it.effect("usage reads the jobs of its span and scope only", () =>
-    Effect.gen(function* () {
-      for (const scope of scopes) {
-        for (const groupBy of ["model", "key", "day"] as const) {
-          const plan = (yield* planOf(usageText(scope, { groupBy, from: 1, to: 2 }))).filter((line) =>
-            / record\b/.test(line)
-          )
-          assert.lengthOf(plan, 1)
-          assert.match(plan[0]!, /^SEARCH record USING INDEX .*created_at>\? AND created_at<\?/)
-        }
-      }
-    })
-  )
-
-  it.effect("questions of sweepers, log queries and incident lists walk an index in order", () =>
+  it.effect("S71: questions of sweepers, log queries and incident lists walk an index in order", () =>
     Effect.gen(function* () {
       const logs = scopes.flatMap((scope) => [
         queryText(scope, { limit: 5 }),
         queryText(scope, { type: "audit", from: 1, to: 2, limit: 5 }),
+        queryText(scope, { type: "audit", after: { at: 1, id: "1" }, to: 2, limit: 5 }),
         queryText(scope, { jobId: freshJob(), type: "audit", limit: 5 })
       ])
       const incidents = scopes.flatMap((scope) => [
         listText(scope, { limit: 5 }),
         listText(scope, { kind: "anomaly", limit: 5 }),
         listText(scope, { type: "abuse", kind: "anomaly", limit: 5 }),
-        listText(scope, { subject: "s", type: "abuse", from: 1, to: 2, limit: 5 })
+        listText(scope, { subject: "s", type: "abuse", from: 1, to: 2, limit: 5 }),
+        listText(scope, { open: true, limit: 5 }),
+        listText(scope, { open: true, type: "abuse", from: 1, to: 2, limit: 5 })
       ])
       for (const query of [
         { text: UNFINISHED_TEXT, values: [1, 5] },
-        { text: TEXTS.expired, values: ["ns", 1, 5] },
+        { text: FINISHED_TEXT, values: [1, "job", 2, 5] },
+        ...Object.values(EXPIRED).map((text) => ({ text, values: ["ns", 1, 5] })),
         ...logs,
         ...incidents,
-        { text: AFTER, values: [1, "", 2, 5] }
+        { text: AFTER, values: [1, "", 2, 5] },
+        { text: AFTER_END, values: [1, "", 2, 5] },
+        { text: LATEST, values: ["abuse", "s"] },
+        { text: ENDED_JOBS, values: [1, 2, 5] }
       ]) {
         const plan = yield* planOf(query)
         assert.lengthOf(plan, 1, `${query.text}: ${plan.join("; ")}`)
@@ -133,8 +162,7 @@ it.layer(SqliteClient.layer({ path: ":memory:" }))("Plans of the records in SQLi
 
   it.effect("reading and pruning a segment touches the rows of the segment only", () =>
     Effect.gen(function* () {
-      const { expired: _, ...ofSegment } = TEXTS
-      for (const [name, text] of Object.entries(ofSegment)) {
+      for (const [name, text] of Object.entries(TEXTS)) {
         const plan = yield* planOf({ text, values: name === "retiring" ? [] : ["seg"] })
         assert.isTrue(
           plan.every((line) => !line.startsWith("SCAN") || line === "SCAN record USING INDEX record_marked"),

@@ -3,13 +3,15 @@ import { statSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { assert, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Layer } from "effect"
 import { describe } from "vitest"
 import { Audit } from "../../../src/layers/Audit.ts"
+import { Incidents } from "../../../src/layers/Incidents.ts"
 import { JobStore } from "../../../src/layers/JobStore.ts"
 import { NodeRegistry } from "../../../src/layers/NodeRegistry.ts"
 import { migrate, migrations } from "../../../src/layers/sqlite/Migrations.ts"
 import { SqliteClient } from "../../../src/layers/sqlite/SqliteClient.ts"
+import * as SqliteIncidents from "../../../src/layers/sqlite/SqliteIncidents.ts"
 import { APPEND_ONLY } from "../../../src/layers/sqlite/StateSchema.ts"
 import { admissionOf, AT, dataFolder, jobOf, NODE, settle, store } from "./StateSamples.ts"
 
@@ -96,6 +98,32 @@ describe("the embedded database", () => {
         refused.message,
         `has migration ${migrations.length + 1} and this program knows ${migrations.length}`
       )
+    })
+  )
+
+  it.effect("keeps notices and incidents of a program that knew no ends, and takes ends from then on", () =>
+    Effect.gen(function* () {
+      const path = join(yield* dataFolder, "data.db")
+      const old = new DatabaseSync(path)
+      const before = migrations.findIndex(({ name }) => name.startsWith("episodes"))
+      migrate(old, 0, migrations.slice(0, before))
+      old.exec(`
+        INSERT INTO webhook VALUES ('webhook_a', 'https://example.com/', 's', '""', '[]', '[]', 1, 1, NULL, NULL, 0, NULL, NULL);
+        INSERT INTO notice VALUES ('notice_a', 'webhook_a', 'incident.opened', 'incident_a', '{}', 1, 'pending', 0, 1, NULL, NULL);
+        INSERT INTO incident VALUES ('incident_a', NULL, 'anomaly', 'abuse', '"s"', 1, '{"id":"incident_a","at":1}');
+      `)
+      assert.isNull(migrate(old, 1))
+      assert.strictEqual(old.prepare("SELECT body FROM notice WHERE id = 'notice_a'").get()?.["body"], "{}")
+      const planned = `'webhook_a', 'incident.closed', 'incident_a', '{}', 2, 'pending', 0, 2, NULL, NULL`
+      old.exec(`INSERT INTO notice VALUES ('notice_b', ${planned})`)
+      old.exec("PRAGMA foreign_keys = ON; DELETE FROM webhook")
+      assert.strictEqual(old.prepare("SELECT count(*) AS many FROM notice").get()?.["many"], 0)
+      old.close()
+      const found = yield* Effect.provide(
+        Effect.flatMap(Incidents, (incidents) => incidents.list({ _tag: "Operator", by: "test" }, { limit: 9 })),
+        Layer.provide(SqliteIncidents.layer, store(path))
+      )
+      assert.deepStrictEqual(found as ReadonlyArray<unknown>, [{ id: "incident_a", at: 1 }])
     })
   )
 

@@ -3,38 +3,30 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { JobStreams } from "../../../actors/job/JobStreams.ts"
 import { JobRecords } from "../../../layers/JobRecords.ts"
-import { JobSearch } from "../../../layers/JobSearch.ts"
 import { JobStore, JobSurvey } from "../../../layers/JobStore.ts"
 import { RecordRetention } from "../../../layers/RecordRetention.ts"
 import { Transport } from "../../../layers/Transport.ts"
-import { NamespaceId } from "../../../schemas/Ids.ts"
 import { laneName } from "../../../schemas/Job.ts"
 import type { JobRecord } from "../../../schemas/JobRecord.ts"
 import { refuse } from "../../../schemas/Refusal.ts"
 import type { Call } from "../../Call.ts"
+import { findPage, jobCursor, readJobCursor, readOperatorQuery } from "../../JobQuery.ts"
 import { audit, operatorScope, readOrder, readReason } from "../../Operator.ts"
 import { plain } from "../../OperatorViews.ts"
+import { readInt } from "../../Query.ts"
 import { open } from "../../Route.ts"
 import { streamEvents } from "../JobEvents.ts"
 import { jobIdOf, jobNotFound } from "../Jobs.ts"
-import { readSearch, writeCursor } from "../JobSearch.ts"
+import { PAGE } from "../JobSearch.ts"
 import { piecesOf, traceOf } from "../JobTrace.ts"
-
-const isNamespaceId = Schema.is(NamespaceId)
 
 const search = open(
   Effect.fnUntraced(function* (call: Call) {
-    const { filter, after, limit, namespace } = yield* readSearch(call, "operator", true)
-    if (namespace !== undefined && !isNamespaceId(namespace)) {
-      return yield* refuse("invalid_request", "namespace is not an id.", { param: "namespace" })
-    }
-    const scope = isNamespaceId(namespace)
-      ? { _tag: "Namespace" as const, namespaceId: namespace }
-      : operatorScope(call)
-    const found = yield* (yield* JobSearch).search(scope, filter, after, limit + 1)
-    const page = found.slice(0, limit)
-    const last = found.length > limit ? page.at(-1) : undefined
-    return plain({ data: page, nextCursor: last === undefined ? null : writeCursor(last, "operator") })
+    const { query, params } = yield* readOperatorQuery(call, ["limit", "cursor"])
+    const limit = yield* readInt("limit", params.limit, PAGE)
+    const after = yield* readJobCursor("cursor", params.cursor, query)
+    const { jobs, next } = yield* findPage(query, after, limit)
+    return plain({ data: jobs, nextCursor: next === null ? null : jobCursor(next, query) })
   })
 )
 
@@ -49,13 +41,17 @@ const get = open(
   })
 )
 
-/** Operators do not read what customers ask and are answered. */
+/** Operators do not read what customers ask, are answered, and say of it. */
 const withoutText = (record: JobRecord) => {
   const { request: _, ...input } = record.input
   const { choices, ...output } = record.output ?? { choices: [] }
+  const { feedback, ...evaluation } = record.evaluation
+  const rated =
+    feedback === undefined ? {} : { feedback: { score: feedback.score, label: feedback.label, at: feedback.at } }
   return {
     ...record,
     input,
+    evaluation: { ...evaluation, ...rated },
     output:
       record.output === null ? null : { ...output, choices: choices.map(({ choice, finish }) => ({ choice, finish })) }
   }
@@ -117,7 +113,7 @@ const hold = open(
     if (!(yield* (yield* RecordRetention).hold(jobId, held))) {
       return yield* refuse("conflict", "The job is being archived and can no longer be held here.")
     }
-    yield* audit(order, held ? "job.hold" : "job.unhold", `job/${jobId}`)
+    yield* audit(order, held ? "job.hold" : "job.release", `job/${jobId}`)
     return plain({ jobId, held })
   })
 )

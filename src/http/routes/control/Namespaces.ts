@@ -4,6 +4,7 @@ import * as Schema from "effect/Schema"
 import { CreditLedger } from "../../../layers/CreditLedger.ts"
 import { JobSurvey } from "../../../layers/JobStore.ts"
 import { Namespaces } from "../../../layers/Namespaces.ts"
+import { Settings } from "../../../layers/Settings.ts"
 import { fromDecimal, zero } from "../../../schemas/Credits.ts"
 import { freshNamespaceId, NamespaceId } from "../../../schemas/Ids.ts"
 import { Namespace, NamespaceRules, defaultRules } from "../../../schemas/Namespace.ts"
@@ -14,6 +15,7 @@ import { audit, readOrder } from "../../Operator.ts"
 import { balanceView, plain } from "../../OperatorViews.ts"
 import { readInt, readQuery } from "../../Query.ts"
 import { open } from "../../Route.ts"
+import { HoldOrder } from "./Jobs.ts"
 import * as Struct from "effect/Struct"
 
 const SomeRules = NamespaceRules.mapFields(Struct.map(Schema.optionalKey))
@@ -31,15 +33,39 @@ export const GrantOrder = Schema.Struct({
 })
 const readCreate = readOrder(CreateNamespaceOrder)
 const readAmend = readOrder(AmendOrder)
+const readHold = readOrder(HoldOrder)
 const readGrant = readOrder(GrantOrder)
 
 const isNamespaceId = Schema.is(NamespaceId)
 const namespaceNotFound = refuse("not_found", "There is no such namespace.")
 
-const namespaceOf = Effect.fnUntraced(function* (call: Call) {
+export const namespaceOf = Effect.fnUntraced(function* (call: Call) {
   const id = call.params["id"]
   const namespace = isNamespaceId(id) ? yield* (yield* Namespaces).get(id) : null
   return namespace ?? (yield* namespaceNotFound)
+})
+
+/** S89: an archive that is sold through Space; nothing here can offer it. */
+const SPACE = /^space(?:[_-]|$)/
+
+const refuseStrangeTier = Effect.fnUntraced(function* (name: string | undefined) {
+  if (name === undefined) return
+  if (SPACE.test(name)) {
+    return yield* refuse(
+      "not_available",
+      "Storage through Space is not available here. Choose another retention tier.",
+      {
+        param: "rules.retentionTier"
+      }
+    )
+  }
+  const { tiers } = (yield* (yield* Settings).current).settings.retention
+  if (!(name in tiers)) {
+    return yield* badField(
+      "rules.retentionTier",
+      `is none of the tiers in the settings: ${Object.keys(tiers).join(", ")}`
+    )
+  }
 })
 
 const list = open(() => Effect.flatMap(Namespaces, ({ list }) => Effect.map(list, (data) => plain({ data }))))
@@ -48,6 +74,7 @@ const create = open(
   Effect.fnUntraced(function* (call: Call) {
     const order = yield* readCreate(call)
     const { name, environment, rules } = order.body
+    yield* refuseStrangeTier(rules?.retentionTier)
     const id = yield* freshNamespaceId
     const namespace = yield* (yield* Namespaces).create({
       id,
@@ -74,8 +101,23 @@ const amend = open(
   Effect.fnUntraced(function* (call: Call) {
     const { id, rules } = yield* namespaceOf(call)
     const order = yield* readAmend(call)
-    const namespace = yield* (yield* Namespaces).amend(id, { ...rules, ...order.body.rules })
+    const wanted = order.body.rules
+    yield* refuseStrangeTier(wanted.retentionTier)
+    // Days of the namespace's own would outlast the tier that is asked for.
+    const days = wanted.retentionTier !== undefined && wanted.retentionDays === undefined ? { retentionDays: null } : {}
+    const namespace = yield* (yield* Namespaces).amend(id, { ...rules, ...days, ...wanted })
     yield* audit(order, "namespace.rules", `namespace/${id}`, { ...order.body.rules })
+    return plain({ namespace })
+  })
+)
+
+const hold = open(
+  Effect.fnUntraced(function* (call: Call) {
+    const { id, rules } = yield* namespaceOf(call)
+    const order = yield* readHold(call)
+    const { held } = order.body
+    const namespace = yield* (yield* Namespaces).amend(id, { ...rules, held })
+    yield* audit(order, held ? "namespace.hold" : "namespace.release", `namespace/${id}`)
     return plain({ namespace })
   })
 )
@@ -113,19 +155,13 @@ const entries = open(
   })
 )
 
-const ledger = open(() =>
-  Effect.flatMap(CreditLedger, ({ audit }) =>
-    Effect.map(audit, (findings) => plain({ ok: findings.length === 0, findings }))
-  )
-)
-
 export const namespaceRoutes = {
   listNamespaces: list,
   createNamespace: create,
   getNamespace: get,
   amendNamespace: amend,
+  holdNamespace: hold,
   grantCredits: grant,
   getBalance: balance,
-  listEntries: entries,
-  auditLedger: ledger
+  listEntries: entries
 }

@@ -3,8 +3,19 @@ import { identities } from "./0001_identities.ts"
 import { jobs } from "./0002_jobs.ts"
 import { jobMoves } from "./0003_job_moves.ts"
 import { webhooks } from "./0004_webhooks.ts"
+import { rollups } from "./0005_rollups.ts"
+import { closedNotices } from "./0006_closed_notices.ts"
+import { erasures } from "./0007_erasures.ts"
 import type { Migration } from "./Migration.ts"
 
 export type { Migration } from "./Migration.ts"
 
-export const migrations: ReadonlyArray<Migration> = [identities, jobs, jobMoves, webhooks]
+export const migrations: ReadonlyArray<Migration> = [
+  identities,
+  jobs,
+  jobMoves,
+  webhooks,
+  rollups,
+  closedNotices,
+  erasures
+]
