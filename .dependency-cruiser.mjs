@@ -24,8 +24,7 @@ const rooms = {
     doors,
     "^src/http/",
     "^src/kernel/Registry\\.ts$",
-    "^src/actors/Root\\.ts$",
-    "^src/actors/LongWork\\.ts$",
+    "^src/actors/(LongWork|ReceiptDesk|Root)\\.ts$",
     "^src/actors/job/(Admission|JobStreams)\\.ts$",
     "^src/actors/node/NodeSupervisor\\.ts$",
     "^src/actors/sweep/(SweepSupervisor|SweepReport)\\.ts$",
@@ -34,6 +33,8 @@ const rooms = {
   // The agent signs what the daemon verifies: the one door that both ends share.
   "^src/agent/": ["^src/schemas/", "^src/agent/", "^src/layers/Signatures\\.ts$"],
   "^src/cli/": ["^src/schemas/", "^src/cli/"],
+  // What a receipt must hold is said once, and checked here without a daemon.
+  "^src/cli/receipt/": ["^src/layers/ReceiptCheck\\.ts$"],
   // Segments are read without a daemon: what one is stands at the door, where they are in `ArchivePlaces`.
   "^src/cli/archive/": ["^src/ArchivePlaces\\.ts$", "^src/layers/(Archive|Outage)\\.ts$"],
   // Snapshots too, and a restore fills a store before there is a daemon.

@@ -22,7 +22,8 @@ const questions: Readonly<Record<string, () => Promise<{ readonly run: () => Pro
   postgres: () => import("./postgres.ts"),
   mongodb: () => import("./mongodb.ts"),
   cluster: () => import("./cluster.ts"),
-  search: () => import("./search.ts")
+  search: () => import("./search.ts"),
+  receipts: () => import("./receipts.ts")
 }
 
 const progress = new Console(process.stderr)

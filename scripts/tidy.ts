@@ -41,6 +41,8 @@ const NO_BACK_END = new Set([
   "Diagnosis",
   "Readiness",
   "DaemonConfig",
+  "NetworkKey",
+  "ReceiptCheck",
   "Audit"
 ])
 const contracts = files

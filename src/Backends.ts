@@ -5,7 +5,6 @@ import * as Layer from "effect/Layer"
 import type * as Redacted from "effect/Redacted"
 import * as FileArchive from "./layers/files/FileArchive.ts"
 import { type JobSink, JobSinks } from "./layers/JobSinks.ts"
-import * as FileSigner from "./layers/files/FileSigner.ts"
 import { MemoryBroker } from "./layers/memory/MemoryBroker.ts"
 import * as MemoryArchive from "./layers/memory/MemoryArchive.ts"
 import * as MemoryLeases from "./layers/memory/MemoryLeases.ts"
@@ -15,10 +14,11 @@ import * as MemoryLiveNodes from "./layers/memory/MemoryLiveNodes.ts"
 import * as MemoryRecords from "./layers/memory/MemoryRecords.ts"
 import * as MemoryRelay from "./layers/memory/MemoryRelay.ts"
 import * as MemoryRateLimits from "./layers/memory/MemoryRateLimits.ts"
-import * as MemorySigner from "./layers/memory/MemorySigner.ts"
 import * as MemoryTransport from "./layers/memory/MemoryTransport.ts"
 import * as StandInRateLimits from "./layers/memory/StandInRateLimits.ts"
 import * as MongoRecords from "./layers/mongodb/MongoRecords.ts"
+import * as NetworkKeyFile from "./layers/files/NetworkKeyFile.ts"
+import * as NetworkKey from "./layers/NetworkKey.ts"
 import * as PgState from "./layers/postgres/PgState.ts"
 import * as HttpSink from "./layers/outbound/HttpSink.ts"
 import * as HttpWebhookSender from "./layers/outbound/HttpWebhookSender.ts"
@@ -43,20 +43,24 @@ const moderated = <A, E, R>(stores: Layer.Layer<A, E, R>) => Layer.provideMerge(
 const sqlite = (path: string) =>
   moderated(Layer.mergeAll(SqliteState.layer, SqliteRecords.layer)).pipe(Layer.provide(SqliteClient.layer({ path })))
 
+/** The key that was given, or the one in the data folder. */
+const networkKey = (given: NetworkKey.NetworkKey["Service"] | null, dataFolder: string) =>
+  given === null ? NetworkKeyFile.layer(join(dataFolder, "network.key")) : NetworkKey.of(given)
+
 /** One file and one archive folder within the data folder; survives kill -9. */
-export const embedded = (dataFolder: string) =>
+export const embedded = (dataFolder: string, key: NetworkKey.NetworkKey["Service"] | null = null) =>
   Layer.mergeAll(
+    networkKey(key, dataFolder),
     sqlite(join(dataFolder, "resultity.db")),
     FileArchive.layer({ root: join(dataFolder, "archive") }),
-    FileSigner.layer(dataFolder),
     passing
   )
 
 /** Nothing outlives the process. */
 export const memory = Layer.mergeAll(
   sqlite(":memory:"),
+  NetworkKey.ephemeral,
   MemoryArchive.layer.pipe(Layer.provide(MemoryRecords.layer)),
-  MemorySigner.layer,
   passing
 )
 
@@ -101,14 +105,14 @@ export interface Servers {
 }
 
 /** Shared by any number of daemons; survives the death of any of them, and of any server but those that keep what they were told. */
-export const cluster = (servers: Servers, dataFolder: string) => {
+export const cluster = (servers: Servers, dataFolder: string, key: NetworkKey.NetworkKey["Service"] | null = null) => {
   const { postgresUrl, postgresOwnerUrl: ownerUrl, mongodbUrl, redisUrl, rabbitmqUrl, installation, s3 } = servers
   return Layer.mergeAll(
     moderated(PgState.layer({ url: postgresUrl, schema: installation, ...(ownerUrl === null ? {} : { ownerUrl }) })),
+    networkKey(key, dataFolder),
     MongoRecords.layer({ url: mongodbUrl, database: installation }),
     StandInRateLimits.layer.pipe(Layer.provideMerge(RedisLive.layer({ url: redisUrl, prefix: installation }))),
     RabbitTransport.layer({ url: rabbitmqUrl, prefix: installation }),
-    FileSigner.layer(dataFolder),
     s3 === null
       ? FileArchive.layer({ root: join(dataFolder, "archive") })
       : S3Archive.layer({ ...s3, prefix: installation })

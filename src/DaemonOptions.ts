@@ -52,6 +52,8 @@ export const DaemonOptions = Schema.Struct({
   controlHost: Schema.NonEmptyString,
   controlPort: PortNumber,
   controlKey: Schema.NullOr(ControlKey),
+  /** The network signs receipts, snapshots and stones with it; null: the one in the data folder. */
+  networkKey: Schema.NullOr(Schema.NonEmptyString),
   /** Gateways whose X-Forwarded-For is believed. */
   trustedProxies: Schema.Array(AddressRange),
   /** Beside the public internet: where webhooks may be sent, and whether in clear too. */
@@ -94,6 +96,7 @@ const DEFAULTS: DaemonOptions = {
   controlHost: "127.0.0.1",
   controlPort: 8401,
   controlKey: null,
+  networkKey: null,
   trustedProxies: [],
   webhookRanges: [],
   webhookSchemes: ["https"],
@@ -117,6 +120,8 @@ Usage: resultity daemon [options]
   --control-host ADDR   of the control listener                  RESULTITY_CONTROL_HOST    ${DEFAULTS.controlHost}
   --control-port N      of the control listener, 0 for any       RESULTITY_CONTROL_PORT    ${DEFAULTS.controlPort}
   --control-key KEY     needed off loopback, 32 characters up    RESULTITY_CONTROL_KEY     none
+  --network-key KEY     signs receipts (64 hex digits or PEM);   RESULTITY_NETWORK_KEY     network.key in
+                        one for all daemons of a network                                   the data folder
   --trusted-proxies A,B gateways (10.0.0.0/8) whose              RESULTITY_TRUSTED_PROXIES none
                         X-Forwarded-For is believed
   --webhook-ranges A,B  addresses (10.0.0.0/8) that webhooks     RESULTITY_WEBHOOK_RANGES  none
@@ -239,6 +244,7 @@ const format = SchemaIssue.makeFormatterStandardSchemaV1()
 const SECRET: ReadonlySet<string> = new Set([
   "controlKey",
   "sinkToken",
+  "networkKey",
   "postgresUrl",
   "postgresOwnerUrl",
   "mongodbUrl",

@@ -127,7 +127,12 @@ const secretsOf = (options: DaemonOptions): ReadonlyArray<string> => {
     const password = /^[^/]*\/\/[^/@:]*:([^/@]*)@/.exec(url ?? "")?.[1] ?? ""
     return [password, decoded(password)]
   })
-  const keys = [options.s3AccessKey ?? "", options.s3SecretKey ?? "", options.controlKey ?? ""]
+  const keys = [
+    options.s3AccessKey ?? "",
+    options.s3SecretKey ?? "",
+    options.controlKey ?? "",
+    options.networkKey ?? ""
+  ]
   return [...new Set([...passwords, ...keys])].filter((secret) => secret !== "").sort((a, b) => b.length - a.length)
 }
 

@@ -23,6 +23,7 @@ import * as SettingsWatch from "./actors/SettingsWatch.ts"
 import { Mail } from "./actors/Mail.ts"
 import { NodeSupervisor } from "./actors/node/NodeSupervisor.ts"
 import * as Probes from "./actors/Probes.ts"
+import { ReceiptDesk } from "./actors/ReceiptDesk.ts"
 import { Root } from "./actors/Root.ts"
 import { SweepSupervisor } from "./actors/sweep/SweepSupervisor.ts"
 import { Restarts } from "./http/Restarts.ts"
@@ -80,6 +81,7 @@ export const actors = Mail.open.pipe(
   Layer.provideMerge(NodeSupervisor.layer),
   Layer.provideMerge(Mail.layer),
   Layer.provideMerge(kernel),
+  Layer.provideMerge(ReceiptDesk.layer),
   Layer.provideMerge(Layer.mergeAll(Heart.layer, Probes.layer, LongWork.layer, Snapshots.layer))
 )
 

@@ -21,6 +21,7 @@ import { DaemonConfig } from "./layers/DaemonConfig.ts"
 import * as Archive from "./layers/Archive.ts"
 import { LiveNodes } from "./layers/LiveNodes.ts"
 import { Outage } from "./layers/Outage.ts"
+import * as NetworkKey from "./layers/NetworkKey.ts"
 import * as Orchestrator from "./Orchestrator.ts"
 import { freshDaemonId, type NodeId } from "./schemas/Ids.ts"
 import { serversOf } from "./Servers.ts"
@@ -135,14 +136,19 @@ type CannotStart =
   | Layer.Error<ReturnType<typeof Backends.embedded>>
   | Layer.Error<ReturnType<typeof Backends.cluster>>
 
+/** A wrong one is told before anything starts. */
+const networkKeyOf = ({ networkKey }: DaemonOptions) =>
+  networkKey === null ? Result.succeed(null) : NetworkKey.parse(Redacted.make(networkKey))
+
 const backEnds = (options: DaemonOptions): Layer.Layer<Contracts, CannotStart> => {
+  const key = Result.getOrElse(networkKeyOf(options), () => null)
   switch (options.profile) {
     case "embedded":
-      return Backends.embedded(options.data)
+      return Backends.embedded(options.data, key)
     case "memory":
       return Backends.memory
     case "cluster":
-      return Backends.cluster(serversOf(options), options.data)
+      return Backends.cluster(serversOf(options), options.data, key)
   }
 }
 
@@ -191,6 +197,9 @@ if (Result.isFailure(options)) {
   process.exitCode = 1
 } else if (options.success === "help") {
   process.stdout.write(`${HELP}\n`)
+} else if (Result.isFailure(networkKeyOf(options.success))) {
+  process.stderr.write(`resultity daemon: --network-key (RESULTITY_NETWORK_KEY): expected ${NetworkKey.WANTED}\n`)
+  process.exitCode = 1
 } else {
   const alone = Effect.provide(daemon(options.success), world(options.success))
   const program = isCluster(options.success) ? Orchestrator.withSharedClock(alone) : alone

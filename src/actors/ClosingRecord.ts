@@ -8,6 +8,7 @@ import { canonicalJson } from "../schemas/CanonicalJson.ts"
 import type { Job, Usage } from "../schemas/Job.ts"
 import type { Output } from "../schemas/JobRecord.ts"
 import type { JobRow } from "../schemas/JobState.ts"
+import type { NodeProof } from "../schemas/NodeProof.ts"
 import { joinChoices } from "../schemas/OutputChoices.ts"
 import type { TokenEvent } from "../schemas/TokenEvent.ts"
 
@@ -33,7 +34,12 @@ export const outputOf = (
 }
 
 /** The row's word, with these pieces as the output: all of it, or what is left of it. */
-export const closingOf = (row: JobRow, events: ReadonlyArray<TokenEvent>, isWhole: boolean): RecordPatch => {
+export const closingOf = (
+  row: JobRow,
+  events: ReadonlyArray<TokenEvent>,
+  isWhole: boolean,
+  nodeProof: NodeProof | null = null
+): RecordPatch => {
   const { job, state, errorCode, finishedAt, charged, usage } = row
   return {
     state,
@@ -41,6 +47,7 @@ export const closingOf = (row: JobRow, events: ReadonlyArray<TokenEvent>, isWhol
     finishedAt,
     cost: charged,
     output: outputOf(job, events, usage, finishedAt ?? job.acceptedAt),
+    ...(nodeProof === null ? {} : { nodeProof }),
     completeness: isWhole ? "complete" : "truncated",
     truncatedReason: isWhole ? null : RECORD_LOST
   }

@@ -1,4 +1,5 @@
 /** The document of a job as it opens, before anything happened to it. */
+import { randomBytes } from "node:crypto"
 import * as Effect from "effect/Effect"
 import { waitOut } from "../layers/Outage.ts"
 import { WITHDRAWN } from "../layers/JobStore.ts"
@@ -49,7 +50,8 @@ export const openRecord = (job: Job, opening: Opening): JobRecord => ({
   completeness: "open",
   truncatedReason: null,
   moments: [],
-  held: false
+  held: false,
+  salt: randomBytes(32).toString("hex")
 })
 
 /** The document of a job whose own never came: its submission died between the two stores. Nothing of the request is known. */

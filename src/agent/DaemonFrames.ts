@@ -53,6 +53,7 @@ const CHECKS: Readonly<Record<DaemonFrame["_tag"], (f: Fields) => boolean>> = {
     text(f["lease"]) &&
     ENDPOINTS.has(f["endpoint"]) &&
     fieldsOf(f["body"]) !== null &&
+    text(f["salt"]) &&
     natural(f["firstSeq"]) &&
     f["firstSeq"] > 0 &&
     isPrefix(f["prefix"]) &&

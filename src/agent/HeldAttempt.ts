@@ -5,7 +5,7 @@
 import type { DaemonFrame, ResultClaim } from "../schemas/AgentFrame.ts"
 import { FRAME_BYTES_MAX, FRAME_PIECES_MAX } from "../schemas/AgentFrame.ts"
 import type { JobId } from "../schemas/Ids.ts"
-import { canonicalPiece, type PiecesHash, piecesHash } from "../layers/Signatures.ts"
+import { canonicalPiece, type PiecesHash, piecesHash, requestSha256 } from "../layers/Signatures.ts"
 import type { Delta } from "./Runtime.ts"
 
 /** Longer texts are cut into several pieces (UTF-16 code units). */
@@ -24,6 +24,8 @@ export interface HeldAttempt {
   readonly jobId: JobId
   readonly attempt: number
   epoch: number
+  readonly model: string
+  readonly requestSha256: string
   readonly firstSeq: number
   /** By this agent's clock, epoch ms. */
   readonly deadlineAt: number
@@ -53,9 +55,11 @@ export const hold = (frame: Assign, now: number): HeldAttempt => ({
   jobId: frame.jobId,
   attempt: frame.attempt,
   epoch: frame.epoch,
+  model: typeof frame.body["model"] === "string" ? frame.body["model"] : "",
+  requestSha256: requestSha256(frame.salt, frame.endpoint, frame.body),
   firstSeq: frame.firstSeq,
   deadlineAt: now + frame.deadlineMs,
-  hash: piecesHash(),
+  hash: piecesHash(frame.salt),
   pieces: [],
   keptFrom: frame.firstSeq,
   size: 0,
@@ -121,10 +125,12 @@ export const resultClaim = (
   held: HeldAttempt,
   { promptTokens, outputTokens }: Extract<AttemptEnd, { readonly _tag: "Succeeded" }>
 ): ResultClaim => ({
-  domain: "resultity/result/v1",
+  domain: "resultity/result/v2",
   jobId: held.jobId,
   attempt: held.attempt,
   epoch: held.epoch,
+  model: held.model,
+  requestSha256: held.requestSha256,
   firstSeq: held.firstSeq,
   lastSeq: held.nextSeq - 1,
   promptTokens,

@@ -26,17 +26,11 @@ export const tellEnd = (
     return wire.send({ _tag: "Fail", jobId, attempt, epoch, code: end.code, fault: end.fault })
   }
   const claim = resultClaim(held, end)
-  const { firstSeq, lastSeq, promptTokens, outputTokens, piecesSha256 } = claim
+  const { domain: _domain, ...claimed } = claim
   return wire.send({
     _tag: "Result",
+    ...claimed,
     jobId,
-    attempt,
-    epoch,
-    firstSeq,
-    lastSeq,
-    promptTokens,
-    outputTokens,
-    piecesSha256,
     signature: signResult(claim),
     ...(gpu === undefined ? {} : { gpu })
   })

@@ -42,8 +42,8 @@ const obey = (argv: ReadonlyArray<string>, env: Env): Effect.Effect<void, CliFai
       case "Version":
         return yield* out.write(`resultity ${version()}\n`)
       case "Run": {
-        const { offline } = parsed.command
-        if (offline !== undefined && parsed.input.flags.has(FROM.name)) {
+        const { offline, isLocal } = parsed.command
+        if (offline !== undefined && (isLocal === true || parsed.input.flags.has(FROM.name))) {
           return yield* Effect.provideService(offline(parsed.input), Env, env)
         }
         const options = yield* Effect.fromResult(controlOf(parsed.input, env))

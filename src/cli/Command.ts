@@ -45,6 +45,8 @@ export interface Command {
   readonly notes?: string
   readonly examples: readonly [string, ...ReadonlyArray<string>]
   readonly run: (input: Input) => Effect.Effect<void, CliFailed | PipeClosed, Control | Output>
+  /** Never asks a daemon: `offline` runs always. */
+  readonly isLocal?: true
   /** Runs instead when `--from` names a place: no daemon is asked, and what would lead to one does not matter. */
   readonly offline?: (input: Input) => Effect.Effect<void, CliFailed | PipeClosed, Output>
 }

@@ -15,6 +15,7 @@ import { nodeCommands } from "./commands/Nodes.ts"
 import { rollupCommands } from "./commands/Rollups.ts"
 import { ratingCommands } from "./commands/Ratings.ts"
 import { recordCommands } from "./commands/Records.ts"
+import { receiptCommands } from "./commands/Receipts.ts"
 import { settingCommands } from "./commands/SettingCommands.ts"
 import { snapshotCommands } from "./commands/Snapshots.ts"
 import { sweeperCommands } from "./commands/Sweepers.ts"
@@ -35,6 +36,7 @@ export const COMMANDS: ReadonlyArray<Command> = [
   ...archiveCommands,
   ...snapshotCommands,
   ...workCommands,
+  ...receiptCommands,
   ...daemonCommands,
   ...actorCommands,
   ...laneCommands,

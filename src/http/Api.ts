@@ -29,6 +29,7 @@ import {
   StatusView,
   UsageView
 } from "../schemas/openai/JobView.ts"
+import { ReceiptFile, SignedRoot } from "../schemas/Receipt.ts"
 import { ControlGroups } from "./ControlApi.ts"
 import { withCommon } from "./Documents.ts"
 
@@ -111,7 +112,15 @@ export class Jobs extends HttpApiGroup.make("jobs").add(
   HttpApiEndpoint.delete("eraseJob", "/v1/jobs/:id", { params: id, success: JobErasure }).annotate(
     says,
     "Forget what was asked and answered, everywhere; 202 while that is under way"
-  )
+  ),
+  get("receiptOfJob", "/v1/jobs/:id/receipt", { params: id, success: ReceiptFile }).annotate(
+    says,
+    "Its signed receipt, for `resultity receipt verify`"
+  ),
+  get("listRoots", "/v1/roots", {
+    query: { after: optional, limit: optional },
+    success: Schema.Struct({ object: Schema.Literal("list"), data: Schema.Array(SignedRoot) })
+  }).annotate(says, "The signed Merkle roots of closed hours")
 ) {}
 
 export class Account extends HttpApiGroup.make("account").add(
@@ -138,9 +147,19 @@ export class Account extends HttpApiGroup.make("account").add(
   }).annotate(says, "What happened to jobs, by type and time, oldest first")
 ) {}
 
+const NetworkKeyView = { id: Schema.String, public_key: Schema.String }
+const NetworkKeysView = Schema.Struct({
+  current: Schema.Struct(NetworkKeyView),
+  keys: Schema.Array(Schema.Struct({ ...NetworkKeyView, since: Schema.Int }))
+})
+
 export class Open extends HttpApiGroup.make("open").add(
   get("healthz", "/healthz", { success: Schema.Struct({ status: Schema.Literal("ok") }) }).annotate(says, "It lives"),
   get("status", "/status", { success: StatusView }).annotate(says, "Sums over the fleet"),
+  get("networkKeys", "/.well-known/resultity-keys.json", { success: NetworkKeysView }).annotate(
+    says,
+    "The public keys that receipts and roots are signed with"
+  ),
   get("connectNode", "/nodes/connect", { success: HttpApiSchema.Empty(101) }).annotate(says, "WebSocket of a node"),
   get("openapi", "/openapi.json", { success: Schema.JsonObject }).annotate(says, "This document"),
   get("docs", "/docs", { success: Schema.String.pipe(HttpApiSchema.asText({ contentType: "text/html" })) }).annotate(

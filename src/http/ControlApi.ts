@@ -1,19 +1,17 @@
 /** The groups of the control listener. Answers are the house's own shapes; those without a schema are described as objects. */
 import * as Schema from "effect/Schema"
-import * as HttpApiEndpoint from "effect/http-api/HttpApiEndpoint"
 import * as HttpApiGroup from "effect/http-api/HttpApiGroup"
 import * as HttpApiSchema from "effect/http-api/HttpApiSchema"
-import * as OpenApi from "effect/http-api/OpenApi"
 import { SegmentManifest } from "../schemas/Archive.ts"
 import { Erasure } from "../schemas/Erasure.ts"
 import { Incident } from "../schemas/Incident.ts"
 import { LogEntry } from "../schemas/JobRecord.ts"
 import { ApiKey, Namespace } from "../schemas/Namespace.ts"
 import { RollupDefinition } from "../schemas/Rollup.ts"
+import { ReceiptFile } from "../schemas/Receipt.ts"
 import { SettingsVersion } from "../schemas/RuntimeSettings.ts"
-import { SnapshotDiff, SnapshotHead } from "../schemas/Snapshot.ts"
 import { Notice, Webhook, WebhookStanding } from "../schemas/Webhook.ts"
-import { WorkView } from "../schemas/Work.ts"
+import { ByReason, get, id, many, Objects, optional, order, page, post, Reason, says } from "./ApiWords.ts"
 import { RestartOrder } from "./routes/control/Actors.ts"
 import { EraseOrder } from "./routes/control/Erasures.ts"
 import { HoldOrder } from "./routes/control/Jobs.ts"
@@ -22,13 +20,8 @@ import { AmendOrder, CreateNamespaceOrder, GrantOrder } from "./routes/control/N
 import { RestrictOrder } from "./routes/control/Nodes.ts"
 import { ArchiveRollupsOrder } from "./routes/control/Rollups.ts"
 import { SettingsOrder } from "./routes/control/Settings.ts"
-import { CreateSnapshotOrder } from "./routes/control/Snapshots.ts"
 import { CreateWebhookOrder } from "./routes/control/Webhooks.ts"
-
-const { get, post } = HttpApiEndpoint
-const id = { id: Schema.String }
-const optional = Schema.optionalKey(Schema.String)
-const says = OpenApi.Summary
+import { SnapshotsGroup, Works } from "./SnapshotApi.ts"
 
 const Balance = Schema.Struct({
   granted: Schema.String,
@@ -36,15 +29,6 @@ const Balance = Schema.Struct({
   reserved: Schema.String,
   spent: Schema.String
 })
-const many = <S extends Schema.Top>(schema: S) => Schema.Struct({ data: Schema.Array(schema) })
-const Objects = many(Schema.JsonObject)
-const page = { after: optional, limit: optional }
-
-/** An order's own fields with its reason, which may come in the header `x-reason` instead. */
-const order = <Fields extends Schema.Struct.Fields>(schema: Schema.Struct<Fields>) =>
-  schema.pipe(Schema.fieldsAssign({ reason: Schema.optionalKey(Schema.String) }))
-const Reason = Schema.Struct({ reason: Schema.optionalKey(Schema.String) })
-const ByReason = { payload: Reason, success: Schema.JsonObject } as const
 const NodeAnswer = Schema.Struct({ node: Schema.JsonObject })
 const nodeOrder = { params: id, payload: order(RestrictOrder), success: NodeAnswer } as const
 const nodeReason = { params: id, payload: Reason, success: NodeAnswer } as const
@@ -115,6 +99,14 @@ class Jobs extends HttpApiGroup.make("jobs").add(
     success: Schema.String.pipe(HttpApiSchema.asText({ contentType: "text/event-stream" }))
   }),
   get("traceJob", "/control/jobs/:id/trace", { params: id, success: Schema.JsonObject }),
+  get("receiptOfJob", "/control/jobs/:id/receipt", { params: id, success: ReceiptFile }).annotate(
+    says,
+    "Its signed receipt, with the nodes and without the salt"
+  ),
+  get("auditReceipt", "/control/jobs/:id/receipt/audit", { params: id, success: Schema.JsonObject }).annotate(
+    says,
+    "Whether what is stored of it today is what its receipt says"
+  ),
   post("cancelJob", "/control/jobs/:id/cancel", { params: id, ...ByReason }),
   post("holdJob", "/control/jobs/:id/hold", {
     params: id,
@@ -224,6 +216,14 @@ class Upkeep extends HttpApiGroup.make("upkeep").add(
     query: { dry_run: optional },
     ...ByReason
   }).annotate(says, "One pass now, or what it would take"),
+  get("listRoots", "/control/roots", { query: page, success: Schema.JsonObject }).annotate(
+    says,
+    "The signed Merkle roots of closed hours"
+  ),
+  get("listNetworkKeys", "/control/network-keys", { success: Objects }).annotate(
+    says,
+    "The keys of the network, and how many living daemons sign with each"
+  ),
   get("listArchives", "/control/archives", { success: many(SegmentManifest) }),
   get("readArchive", "/control/archives/:id", {
     params: id,
@@ -310,45 +310,6 @@ class WebhooksGroup extends HttpApiGroup.make("webhooks").add(
     query: { limit: optional },
     success: many(Notice)
   }).annotate(says, "What was sent or is to be sent to it")
-) {}
-
-const WorkAnswer = Schema.Struct({ work: WorkView })
-const Started = WorkAnswer.pipe(HttpApiSchema.status(202))
-const number = { number: Schema.String }
-
-class SnapshotsGroup extends HttpApiGroup.make("snapshots").add(
-  get("listSnapshots", "/control/snapshots", { query: { limit: optional }, success: many(SnapshotHead) }).annotate(
-    says,
-    "Newest first"
-  ),
-  post("createSnapshot", "/control/snapshots", {
-    payload: order(CreateSnapshotOrder),
-    success: Started
-  }).annotate(says, "Begins one; the work's result is its head"),
-  get("getSnapshot", "/control/snapshots/:number", {
-    params: number,
-    success: Schema.Struct({ snapshot: SnapshotHead })
-  }),
-  post("verifySnapshot", "/control/snapshots/:number/verify", {
-    params: number,
-    payload: Reason,
-    success: Started
-  }).annotate(says, "Begins to read every block back; the work's result names what is broken"),
-  get("diffSnapshots", "/control/snapshots/:number/diff/:to", {
-    params: { number: Schema.String, to: Schema.String },
-    query: { limit: optional },
-    success: SnapshotDiff
-  }).annotate(says, "Rows that were added, removed or changed"),
-  get("exportSnapshot", "/control/snapshots/:number/car", {
-    params: number,
-    success: Schema.String.pipe(HttpApiSchema.asText({ contentType: "application/vnd.ipld.car" }))
-  }).annotate(says, "The snapshot as one CAR file")
-) {}
-
-class Works extends HttpApiGroup.make("works").add(
-  get("listWorks", "/control/works", { success: many(WorkView) }).annotate(says, "Long work of this daemon"),
-  get("getWork", "/control/works/:id", { params: id, success: WorkAnswer }).annotate(says, "How far it is"),
-  post("cancelWork", "/control/works/:id/cancel", { params: id, payload: Reason, success: WorkAnswer })
 ) {}
 
 class Rules extends HttpApiGroup.make("settings").add(

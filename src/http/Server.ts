@@ -52,6 +52,7 @@ import { jobTrace } from "./routes/JobTrace.ts"
 import { searchLogs } from "./routes/Logs.ts"
 import { modelRoutes } from "./routes/Models.ts"
 import { plannedRoutes } from "./routes/Planned.ts"
+import { controlReceiptRoutes, receiptRoutes } from "./routes/Receipts.ts"
 import { makeStatusRoutes } from "./routes/Status.ts"
 import { retrieveStats } from "./routes/Stats.ts"
 import { submitJob } from "./routes/SubmitJob.ts"
@@ -73,6 +74,7 @@ const makePublicRoutes = Effect.gen(function* () {
     ...usageRoutes,
     ...invoiceRoutes,
     ...incidentRoutes,
+    ...receiptRoutes,
     ...plannedRoutes,
     ...(yield* makeStatusRoutes),
     ...(yield* makeDocumentRoutes(PublicApi)),
@@ -106,6 +108,7 @@ const makeControlRoutes = Effect.gen(function* () {
     ...workRoutes,
     ...(yield* makeRecordRoutes),
     ...erasureRoutes,
+    ...controlReceiptRoutes,
     ...healthRoutes,
     ...(yield* makeDocumentRoutes(ControlApi))
   }

@@ -42,6 +42,8 @@ export const episodes = counter(
   "resultity_episodes_total",
   "Episodes that detectors opened or closed, by type and change"
 )
+export const receipts = counter("resultity_receipts_total", "Receipts made by the sweeper")
+export const rootsClosed = counter("resultity_roots_closed_total", "Hours closed with a signed Merkle root")
 export const nodesConnected = Metric.gauge("resultity_nodes_connected", {
   description: "Sessions of nodes in this daemon"
 })

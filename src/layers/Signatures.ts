@@ -5,10 +5,13 @@
  */
 import { secp256k1 } from "@noble/curves/secp256k1.js"
 import { keccak_256 } from "@noble/hashes/sha3.js"
+import type * as Schema from "effect/Schema"
 import { createHash, createPublicKey, type KeyObject, verify } from "node:crypto"
 import type { HandshakeClaim, Piece, ResultClaim } from "../schemas/AgentFrame.ts"
 import { canonicalJson } from "../schemas/CanonicalJson.ts"
 import { NodeId } from "../schemas/Ids.ts"
+import type { Endpoint } from "../schemas/Job.ts"
+import { saltedSha256 } from "../schemas/Salted.ts"
 
 /** EIP-191, version 0x45 ("personal message"): what a wallet hashes before it signs a text. */
 export const handshakeDigest = (claim: HandshakeClaim): Uint8Array => {
@@ -83,9 +86,21 @@ export const resultVerifier = (sessionKeyHex: string): VerifyResult => {
   }
 }
 
+/** Whether the owner of this Ed25519 key (raw, 32 bytes in hex) signed `bytes` (64 bytes in hex). Never throws. */
+export const isSignedBy = (publicKeyHex: string, bytes: Uint8Array, signatureHex: string): boolean => {
+  const key = sessionKeyObject(publicKeyHex)
+  return (
+    key !== null && /^[0-9a-f]{128}$/.test(signatureHex) && verify(null, bytes, key, Buffer.from(signatureHex, "hex"))
+  )
+}
+
 /** Whether the session with this key (raw, 32 bytes in hex) signed `claim` (64 bytes in hex). Never throws. */
 export const verifyResult = (claim: ResultClaim, signatureHex: string, sessionKeyHex: string): boolean =>
   resultVerifier(sessionKeyHex)(claim, signatureHex)
+
+/** What a node was asked, as its result names it. */
+export const requestSha256 = (salt: string, endpoint: Endpoint, body: Schema.JsonObject): string =>
+  saltedSha256(salt, { endpoint, body })
 
 /** `canonicalJson(piece)`, written out: it runs for every token on both sides, and the keys are known. */
 export const canonicalPiece = (piece: Piece): string => {
@@ -103,9 +118,9 @@ export interface PiecesHash {
   readonly digest: () => string
 }
 
-/** SHA-256 over the canonical JSON of each piece of an attempt, each followed by a line feed. */
-export const piecesHash = (): PiecesHash => {
-  const hash = createHash("sha256")
+/** SHA-256 over the job's salt and the canonical JSON of each piece of an attempt, each followed by a line feed. */
+export const piecesHash = (salt: string): PiecesHash => {
+  const hash = createHash("sha256").update(`${salt}\n`, "utf8")
   const addCanonical = (text: string): void => void hash.update(`${text}\n`, "utf8")
   return { add: (piece) => addCanonical(canonicalPiece(piece)), addCanonical, digest: () => hash.copy().digest("hex") }
 }

@@ -6,12 +6,14 @@
  * does not need). Pieces of output are numbered within the job; the agent keeps what is not acknowledged.
  */
 import * as Schema from "effect/Schema"
+import { Hex } from "./Hex.ts"
 import { JobId, LeaseToken, NodeId, SessionId } from "./Ids.ts"
 import { Endpoint, Environment } from "./Job.ts"
 import { Gpu, NodeProfile, ServedModel } from "./NodeProfile.ts"
 import { FinishReason } from "./TokenEvent.ts"
 
-export const AGENT_PROTOCOL = 1
+/** 2: a result's signature covers the request and the model too. An agent or daemon of another version is refused. */
+export const AGENT_PROTOCOL = 2
 /** Largest frame either side accepts, in bytes. */
 export const FRAME_BYTES_MAX = 1_048_576
 /** Most output pieces in one frame. */
@@ -33,7 +35,6 @@ export const CLOSE = {
 export type CloseReason = keyof typeof CLOSE
 
 const attempt = { jobId: JobId, attempt: Schema.Int, epoch: Schema.Int }
-const Hex = (bytes: number) => Schema.String.check(Schema.isPattern(new RegExp(`^[0-9a-f]{${bytes * 2}}$`)))
 
 /** A piece as the agent sends it: `TokenEvent` without the server's clock. */
 export const Piece = Schema.Struct({
@@ -46,29 +47,34 @@ export const Piece = Schema.Struct({
 export type Piece = typeof Piece.Type
 
 /** What the EIP-191 signature of the handshake covers, as canonical JSON. The tag keeps it from standing for anything else. */
-export interface HandshakeClaim {
-  readonly domain: "resultity/authenticate/v1"
-  readonly environment: Environment
-  readonly nodeId: string
-  readonly serverId: string
-  readonly nonce: string
-  readonly timestamp: number
-  readonly sessionKey: string
-}
+export const HandshakeClaim = Schema.Struct({
+  domain: Schema.Literal("resultity/authenticate/v1"),
+  environment: Environment,
+  nodeId: Schema.String,
+  serverId: Schema.String,
+  nonce: Schema.String,
+  timestamp: Schema.Int,
+  sessionKey: Schema.String
+})
+export type HandshakeClaim = typeof HandshakeClaim.Type
 
 /** What the Ed25519 signature of a result covers, as canonical JSON. */
-export interface ResultClaim {
-  readonly domain: "resultity/result/v1"
-  readonly jobId: string
-  readonly attempt: number
-  readonly epoch: number
-  readonly firstSeq: number
-  readonly lastSeq: number
-  readonly promptTokens: number
-  readonly outputTokens: number
-  /** SHA-256 over the canonical JSON of each piece of the attempt, each followed by a line feed, in order. */
-  readonly piecesSha256: string
-}
+export const ResultClaim = Schema.Struct({
+  domain: Schema.Literal("resultity/result/v2"),
+  jobId: Schema.String,
+  attempt: Schema.Int,
+  epoch: Schema.Int,
+  model: Schema.String,
+  /** SHA-256 over the job's salt, a line feed and the canonical JSON of what the node was asked: its endpoint and body. */
+  requestSha256: Schema.String,
+  firstSeq: Schema.Int,
+  lastSeq: Schema.Int,
+  promptTokens: Schema.Int,
+  outputTokens: Schema.Int,
+  /** SHA-256 over the job's salt and the canonical JSON of each piece of the attempt, in order, each followed by a line feed. */
+  piecesSha256: Schema.String
+})
+export type ResultClaim = typeof ResultClaim.Type
 
 export const AgentFrame = Schema.TaggedUnion({
   /** Answers the challenge. */
@@ -107,6 +113,8 @@ export const AgentFrame = Schema.TaggedUnion({
   /** The signed end of an attempt. `gpu` is its state while it ran. */
   Result: {
     ...attempt,
+    model: Schema.String.check(Schema.isMaxLength(256)),
+    requestSha256: Hex(32),
     firstSeq: Schema.Int,
     lastSeq: Schema.Int,
     promptTokens: Schema.Natural,
@@ -121,6 +129,12 @@ export const AgentFrame = Schema.TaggedUnion({
   Bye: { reason: Schema.String.check(Schema.isMaxLength(128)) }
 })
 export type AgentFrame = typeof AgentFrame.Type
+
+/** What the signature of this result covers. */
+export const claimOf = (result: Extract<AgentFrame, { readonly _tag: "Result" }>): ResultClaim => {
+  const { _tag, signature: _signature, gpu: _gpu, ...claimed } = result
+  return { domain: "resultity/result/v2", ...claimed }
+}
 
 /** How an agent's frame stands on the wire: its number beside it. */
 export const NumberedAgentFrame = Schema.Struct({ n: Schema.Int, frame: AgentFrame })
@@ -143,6 +157,8 @@ export const DaemonFrame = Schema.TaggedUnion({
     lease: LeaseToken,
     endpoint: Endpoint,
     body: Schema.JsonObject,
+    /** Goes into the hashes of the job, so that a short text cannot be guessed from them. */
+    salt: Hex(32),
     /** The number of the first piece to send. */
     firstSeq: Schema.Int,
     /** What each choice has said already; empty for a fresh start. */

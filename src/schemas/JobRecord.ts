@@ -10,6 +10,9 @@ import { JobMoment } from "./JobMoment.ts"
 import { AttemptState, JobState } from "./JobState.ts"
 import { Decision, Gpu } from "./NodeProfile.ts"
 import { Tombstone } from "./Tombstone.ts"
+import { Hex } from "./Hex.ts"
+import { NodeProof } from "./NodeProof.ts"
+import { Receipt } from "./Receipt.ts"
 import { FinishReason } from "./TokenEvent.ts"
 
 /** Grows when the document's shape changes; archives carry it. */
@@ -155,9 +158,19 @@ export const JobRecord = Schema.Struct({
   /** Legal hold: nothing of it is deleted while set, unless it stands in the archive under the same hold. */
   held: Schema.Boolean,
   /** Once the body has left; request, choices, workflow and pieces are gone then. */
-  tombstone: Schema.optionalKey(Tombstone)
+  tombstone: Schema.optionalKey(Tombstone),
+  /** Goes into the hashes of request and output; as secret as they are. Records of earlier programs have none. */
+  salt: Schema.optionalKey(Hex(32)),
+  /** The node's signature over the result; null when the job did not complete, or the signed result was lost. */
+  nodeProof: Schema.optionalKey(Schema.NullOr(NodeProof)),
+  /** The job's receipt, once it was made. */
+  receipt: Schema.optionalKey(Receipt)
 })
 export type JobRecord = typeof JobRecord.Type
+
+const NO_SALT = "0".repeat(64)
+
+export const saltOf = ({ salt }: Pick<JobRecord, "salt">): string => salt ?? NO_SALT
 
 export const LogType = Schema.Literals([
   "request",

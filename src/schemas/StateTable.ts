@@ -144,7 +144,12 @@ spent:amount`.replace("\n", " "),
     "erasure",
     `!id namespace_id job_id client_tag:json asked_by:json reason:json asked_at:int cursor erased:int refused:int done_at:int`
   ),
-  stateTable("erasure_stone", "!job_id body:json")
+  stateTable("erasure_stone", "!job_id body:json"),
+  // What was said for good: a receipt is checked by its leaf, its hour and a key, however old. A fork is another network and has said nothing yet.
+  stateTable("network_key", "!id public_key since:int", { inFork: "dropped" }),
+  stateTable("receipt_leaf", "!job_id hour:int hash blind", { inFork: "dropped" }),
+  stateTable("receipt_block", "!hour:int !block:int first_job_id hash", { inFork: "dropped" }),
+  stateTable("receipt_root", "!number:int hour:int body:json", { inFork: "dropped" })
 ]
 
 /** Tables beside those, and why no snapshot holds their rows. */
@@ -153,6 +158,7 @@ export const NOT_STATE: Readonly<Record<string, string>> = {
   outbox: "promises that the reaper makes again from the rows of jobs",
   webhook: "holds secrets in clear, and a copy must not tell the receivers of the original anything",
   notice: "belongs to a webhook",
+  network_key_use: "news: every daemon says it again when it starts",
   // The record store, which in the embedded profile stands in the same file.
   record: "prompts and answers stay in the record store and in segments",
   record_input: "as record",

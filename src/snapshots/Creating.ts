@@ -10,8 +10,8 @@ import * as Stream from "effect/Stream"
 import type { CID } from "multiformats/cid"
 import { blobName, manifestName, readManifest, segmentIds, type Driver } from "../layers/Archive.ts"
 import type { JobRecords } from "../layers/JobRecords.ts"
+import type { NetworkKey } from "../layers/NetworkKey.ts"
 import type { Outage } from "../layers/Outage.ts"
-import type { Signer } from "../layers/Signer.ts"
 import type { StateRows, View } from "../layers/StateRows.ts"
 import type { SegmentId } from "../schemas/Archive.ts"
 import { canonicalJson } from "../schemas/CanonicalJson.ts"
@@ -32,7 +32,7 @@ import { openSnapshot, tableCids, treeCids } from "./Walking.ts"
 export interface Making {
   readonly rows: StateRows["Service"]
   readonly blobs: Driver
-  readonly signer: Signer["Service"]
+  readonly key: NetworkKey["Service"]
   readonly environment: Environment
   readonly records: JobRecords["Service"]
 }
@@ -68,7 +68,7 @@ const inView = Effect.fnUntraced(function* (
   view: View,
   report: Report
 ) {
-  const { blobs, signer, environment } = making
+  const { blobs, key, environment } = making
   const last = (yield* Heads.numbers(blobs)).at(-1) ?? 0
   if (last >= SNAPSHOT_NUMBER_MAX) return yield* refuse("conflict", "There are no more numbers for snapshots.")
   const before = last === 0 ? null : yield* Effect.mapError(Heads.read(blobs, last), unreadable)
@@ -98,8 +98,12 @@ const inView = Effect.fnUntraced(function* (
   const previous = before === null ? null : Heads.cidIn(before.root)
   const about = { format: SNAPSHOT_FORMAT, number: last + 1, previous, environment, at, scrubbed: true } as const
   const root = yield* sink.block({ ...about, state, references } satisfies Snapshot)
-  const signature = Buffer.from(signer.sign(sealedBytes(root)), "hex")
-  const seal = { type: "ed25519", signer: Buffer.from(signer.publicKey, "hex"), signature } as const
+  const { publicKey, signature } = key.sign(() => sealedBytes(root))
+  const seal = {
+    type: "ed25519",
+    signer: Buffer.from(publicKey, "hex"),
+    signature: Buffer.from(signature, "hex")
+  } as const
   const sealed = yield* sink.block({ seal, snapshot: root } satisfies Sealed)
   yield* sink.flush
   const head: SnapshotHead = {
@@ -113,7 +117,7 @@ const inView = Effect.fnUntraced(function* (
     rows: sink.rows,
     blocksAdded: sink.blocksAdded,
     bytesAdded: sink.bytesAdded,
-    signer: signer.publicKey
+    signer: publicKey
   }
   // Last: a snapshot exists once its head does.
   yield* Heads.write(blobs, head)

@@ -1,6 +1,6 @@
 /** The signature of a snapshot: over the CID of its block, with a word before it, so that it is a signature of nothing else. */
 import type { CID } from "multiformats/cid"
-import { isSignedBy } from "../layers/Signer.ts"
+import { isSignedBy } from "../layers/Signatures.ts"
 import type { Sealed } from "./Shapes.ts"
 
 const DOMAIN = Buffer.from("resultity/snapshot\0")

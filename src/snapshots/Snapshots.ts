@@ -9,8 +9,8 @@ import type * as Stream from "effect/Stream"
 import { Archive, type Driver } from "../layers/Archive.ts"
 import { DaemonConfig } from "../layers/DaemonConfig.ts"
 import { JobRecords } from "../layers/JobRecords.ts"
+import { NetworkKey } from "../layers/NetworkKey.ts"
 import type { Outage } from "../layers/Outage.ts"
-import { Signer } from "../layers/Signer.ts"
 import { StateRows } from "../layers/StateRows.ts"
 import { type Refusal, refuse } from "../schemas/Refusal.ts"
 import type { SnapshotCheck, SnapshotDiff, SnapshotHead } from "../schemas/Snapshot.ts"
@@ -46,7 +46,7 @@ export class Snapshots extends Context.Service<
       const snapshots = make({
         rows: yield* StateRows,
         blobs,
-        signer: yield* Signer,
+        key: yield* NetworkKey,
         environment,
         records: yield* JobRecords
       })

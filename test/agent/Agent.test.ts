@@ -75,7 +75,7 @@ describe("an agent", () => {
       assert.strictEqual(claim.outputTokens, text.split(" ").length)
       assert.strictEqual(gpu?.name, "Card")
       assert.isTrue(
-        verifyResult({ domain: "resultity/result/v1", ...claim }, signature, session.authenticate.sessionKey)
+        verifyResult({ domain: "resultity/result/v2", ...claim }, signature, session.authenticate.sessionKey)
       )
       // All that came in one turn travels in one frame.
       assert.strictEqual(session.frames.all.filter((frame) => frame._tag === "Pieces").length, 1)

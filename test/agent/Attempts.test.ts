@@ -8,7 +8,7 @@ import { TestClock } from "effect/testing"
 import { type Attempts, type AttemptsOptions, make } from "../../src/agent/Attempts.ts"
 import { piecesHash, verifyResult } from "../../src/layers/Signatures.ts"
 import { type AgentFrame, FRAME_BYTES_MAX, FRAME_PIECES_MAX, type Piece } from "../../src/schemas/AgentFrame.ts"
-import { assignment, jobId } from "../support/FakeDaemon.ts"
+import { assignment, jobId, SALT } from "../support/FakeDaemon.ts"
 import * as FakeOutlet from "../support/FakeOutlet.ts"
 import * as ScriptedRuntime from "../support/ScriptedRuntime.ts"
 
@@ -95,12 +95,12 @@ describe("attempts", () => {
           received.map(({ text }) => text),
           Array.from({ length: said }, (_, at) => ` ${at + 1}`)
         )
-        const hash = piecesHash()
+        const hash = piecesHash(SALT)
         for (const piece of received) hash.add(piece)
         const { _tag, signature, ...claim } = result
         assert.strictEqual(claim.piecesSha256, hash.digest())
         assert.strictEqual(claim.epoch, epoch)
-        assert.isTrue(verifyResult({ domain: "resultity/result/v1", ...claim }, signature, outlet.key.publicHex))
+        assert.isTrue(verifyResult({ domain: "resultity/result/v2", ...claim }, signature, outlet.key.publicHex))
       })
   )
 

@@ -7,7 +7,7 @@ import { Effect } from "effect"
 import { piecesHash, verifyResult } from "../../src/layers/Signatures.ts"
 import { type AgentFrame, CLOSE } from "../../src/schemas/AgentFrame.ts"
 import { connect, type FakeAgentOptions, freshIdentity } from "../support/FakeAgent.ts"
-import { assignment, start } from "../support/FakeDaemon.ts"
+import { assignment, SALT, start } from "../support/FakeDaemon.ts"
 
 const wait = <A>(promise: Promise<A>) => Effect.promise(() => promise)
 
@@ -22,10 +22,10 @@ const pair = Effect.fnUntraced(function* (options: Partial<FakeAgentOptions> = {
 const holds = (frame: AgentFrame | undefined, key: string, frames: ReadonlyArray<AgentFrame>): boolean => {
   if (frame?._tag !== "Result") return false
   const { _tag, signature, gpu: _gpu, ...claim } = frame
-  const hash = piecesHash()
+  const hash = piecesHash(SALT)
   for (const one of frames) if (one._tag === "Pieces") one.pieces.forEach(hash.add)
   return (
-    hash.digest() === claim.piecesSha256 && verifyResult({ domain: "resultity/result/v1", ...claim }, signature, key)
+    hash.digest() === claim.piecesSha256 && verifyResult({ domain: "resultity/result/v2", ...claim }, signature, key)
   )
 }
 
@@ -106,7 +106,7 @@ describe("a fake agent", () => {
       again.result(adopted)
       const result = yield* wait(second.frames.tagged("Result"))
       assert.deepStrictEqual([result.lastSeq, result.epoch], [2, 2])
-      const hash = piecesHash()
+      const hash = piecesHash(SALT)
       agent.said(job).forEach(hash.add)
       hash.add({ seq: 2, choice: 0, text: " two" })
       assert.strictEqual(result.piecesSha256, hash.digest())

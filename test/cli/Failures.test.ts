@@ -68,7 +68,7 @@ describe("a command that fails", () => {
   const USAGE: ReadonlyArray<readonly [argv: string, line: RegExp]> = [
     [
       "jobs",
-      /^jobs needs one more word; there are jobs list, show, tail, cancel, explain, export, hold, release, erase$/
+      /^jobs needs one more word; there are jobs list, show, tail, cancel, explain, export, receipt, hold, release, erase$/
     ],
     ["jobs lst", /^there is no jobs lst; there are jobs list/],
     ["frobnicate", /^there is no command frobnicate; there are jobs, .*daemon, node$/],

@@ -55,7 +55,9 @@ describe("help", () => {
           err,
           words.includes("--from") && (words[1] === "archive" || words[1] === "snapshot")
             ? /^not_found: /
-            : /^unreachable: /,
+            : words[1] === "receipt" && words[2] === "verify"
+              ? /^(not_found|usage): /
+              : /^unreachable: /,
           example
         )
       }

@@ -11,6 +11,7 @@ import { SweepSupervisor } from "../../src/actors/sweep/SweepSupervisor.ts"
 import * as Backends from "../../src/Backends.ts"
 import { LogRequests } from "../../src/http/RequestLog.ts"
 import * as Server from "../../src/http/Server.ts"
+import { ReceiptDesk } from "../../src/actors/ReceiptDesk.ts"
 import { Registry } from "../../src/kernel/Registry.ts"
 import { ApiKeys, digestOf } from "../../src/layers/ApiKeys.ts"
 import { DaemonConfig } from "../../src/layers/DaemonConfig.ts"
@@ -287,7 +288,15 @@ export const makeWorld = (wishes: Wishes = {}) =>
   world(wishes).pipe(
     Layer.provideMerge(Server.layer),
     Layer.provideMerge(
-      Layer.mergeAll(admission, streams, supervisors, Registry.layer, LongWork.layer, Snapshots.layer)
+      Layer.mergeAll(
+        admission,
+        streams,
+        supervisors,
+        Registry.layer,
+        ReceiptDesk.layer,
+        LongWork.layer,
+        Snapshots.layer
+      )
     ),
     Layer.provideMerge(Layer.mergeAll(Backends.memory, outbound, Layer.effect(PlayState, makeState), config(wishes))),
     Layer.provideMerge(Layer.succeed(LogRequests, wishes.logs ?? false))

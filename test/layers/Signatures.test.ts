@@ -41,10 +41,12 @@ const claim: HandshakeClaim = {
 }
 
 const result: ResultClaim = {
-  domain: "resultity/result/v1",
+  domain: "resultity/result/v2",
   jobId: "job_a",
   attempt: 1,
   epoch: 2,
+  model: "m",
+  requestSha256: "cd".repeat(32),
   firstSeq: 1,
   lastSeq: 3,
   promptTokens: 5,
@@ -115,6 +117,8 @@ describe("a result's signature", () => {
     assert.isTrue(verifyResult(result, signature, key))
     assert.isFalse(verifyResult({ ...result, outputTokens: 3 }, signature, key))
     assert.isFalse(verifyResult({ ...result, epoch: 3 }, signature, key))
+    assert.isFalse(verifyResult({ ...result, model: "n" }, signature, key))
+    assert.isFalse(verifyResult({ ...result, requestSha256: "ce".repeat(32) }, signature, key))
     const other = generateKeyPairSync("ed25519").publicKey.export({ format: "der", type: "spki" }).subarray(-32)
     assert.isFalse(verifyResult(result, signature, other.toString("hex")))
   })
@@ -150,11 +154,11 @@ describe("the hash of pieces", () => {
       Effect.sync(() => {
         // What the daemon hashes went over the wire.
         const arrived = JSON.parse(JSON.stringify(pieces)) as ReadonlyArray<Piece>
-        const sent = piecesHash()
+        const sent = piecesHash("s")
         for (const piece of pieces) sent.addCanonical(canonicalPiece(piece))
-        const received = piecesHash()
+        const received = piecesHash("s")
         for (const piece of arrived) received.add(piece)
-        const plain = createHash("sha256")
+        const plain = createHash("sha256").update("s\n")
         for (const piece of arrived) plain.update(`${canonicalJson({ ...piece } as Schema.Json)}\n`)
         assert.strictEqual(received.digest(), plain.digest("hex"))
         assert.strictEqual(sent.digest(), received.digest())
@@ -162,11 +166,11 @@ describe("the hash of pieces", () => {
   )
 
   it("may be asked for in between and goes on", () => {
-    const hash = piecesHash()
+    const hash = piecesHash("s")
     const empty = hash.digest()
     hash.add({ seq: 1, choice: 0, text: "a" })
     assert.notStrictEqual(hash.digest(), empty)
-    assert.strictEqual(empty, createHash("sha256").digest("hex"))
-    assert.strictEqual(hash.digest(), createHash("sha256").update('{"choice":0,"seq":1,"text":"a"}\n').digest("hex"))
+    assert.strictEqual(empty, createHash("sha256").update("s\n").digest("hex"))
+    assert.strictEqual(hash.digest(), createHash("sha256").update('s\n{"choice":0,"seq":1,"text":"a"}\n').digest("hex"))
   })
 })

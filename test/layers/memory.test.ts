@@ -22,6 +22,9 @@ import { settingsContract } from "./contracts/Settings.contract.ts"
 import { admitted, claimed, idsOf } from "./contracts/StateProbes.ts"
 import { sweeperStatesContract } from "./contracts/SweeperStates.contract.ts"
 import { erasuresContract } from "./contracts/Erasures.contract.ts"
+import { networkKeysContract } from "./contracts/NetworkKeys.contract.ts"
+import { receiptAuditContract } from "./contracts/ReceiptAudit.contract.ts"
+import { receiptsContract } from "./contracts/Receipts.contract.ts"
 import { webhooksContract } from "./contracts/Webhooks.contract.ts"
 
 const cluster = MemoryState.make({ soleOwner: false })
@@ -50,6 +53,15 @@ sweeperStatesContract("memory", memory)
 webhooksContract("memory", memory)
 erasuresContract("memory", memory)
 noticesContract("memory", memory)
+receiptsContract("memory", memory)
+networkKeysContract("memory", memory)
+receiptAuditContract("memory", memory, {
+  tamper: (jobId, seq, code) =>
+    Effect.sync(() => {
+      const { events } = cluster.jobs.get(jobId)!
+      events[seq - 1] = { ...events[seq - 1]!, code }
+    })
+})
 
 const embedded = MemoryStateLayers.over(MemoryState.make())
 jobStoreContract("memory with one owner", embedded, { soleOwner: true })

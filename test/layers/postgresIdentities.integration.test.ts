@@ -12,6 +12,9 @@ import { noticesContract } from "./contracts/Notices.contract.ts"
 import { settingsContract } from "./contracts/Settings.contract.ts"
 import { sweeperStatesContract } from "./contracts/SweeperStates.contract.ts"
 import { erasuresContract } from "./contracts/Erasures.contract.ts"
+import { networkKeysContract } from "./contracts/NetworkKeys.contract.ts"
+import { receiptAuditContract } from "./contracts/ReceiptAudit.contract.ts"
+import { receiptsContract } from "./contracts/Receipts.contract.ts"
 import { webhooksContract } from "./contracts/Webhooks.contract.ts"
 import { clientOf, freshSchema, layerOf, shell, withPostgres } from "./postgres/PgSchema.ts"
 
@@ -43,4 +46,17 @@ withPostgres("the contracts of identities on PostgreSQL", () => {
   webhooksContract("PostgreSQL", layer)
   erasuresContract("PostgreSQL", layer)
   noticesContract("PostgreSQL", layer)
+  receiptsContract("PostgreSQL", layer)
+  networkKeysContract("PostgreSQL", layer)
+  receiptAuditContract("PostgreSQL", layer, {
+    tamper: (jobId, seq, code) =>
+      Effect.promise(() =>
+        shell(
+          options.schema,
+          "ALTER TABLE job_event DISABLE TRIGGER append_only",
+          `UPDATE job_event SET code = '${code}' WHERE job_id = '${jobId}' AND seq = ${seq}`,
+          "ALTER TABLE job_event ENABLE TRIGGER append_only"
+        )
+      )
+  })
 })

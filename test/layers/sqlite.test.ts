@@ -22,6 +22,9 @@ import { noticesContract } from "./contracts/Notices.contract.ts"
 import { settingsContract } from "./contracts/Settings.contract.ts"
 import { sweeperStatesContract } from "./contracts/SweeperStates.contract.ts"
 import { erasuresContract } from "./contracts/Erasures.contract.ts"
+import { networkKeysContract } from "./contracts/NetworkKeys.contract.ts"
+import { receiptAuditContract } from "./contracts/ReceiptAudit.contract.ts"
+import { receiptsContract } from "./contracts/Receipts.contract.ts"
 import { webhooksContract } from "./contracts/Webhooks.contract.ts"
 
 const folder = mkdtempSync(join(tmpdir(), "resultity-sqlite-"))
@@ -36,6 +39,16 @@ const tamper = (seq: number, reason: string) =>
     const trigger = shell.prepare("SELECT sql FROM sqlite_schema WHERE name = 'audit_keeps'").get()?.["sql"]
     shell.exec("DROP TRIGGER audit_keeps")
     shell.prepare("UPDATE audit SET reason = ? WHERE seq = ?").run(reason, seq)
+    shell.exec(String(trigger))
+    shell.close()
+  })
+
+const tamperEvent = (jobId: string, seq: number, code: string) =>
+  Effect.sync(() => {
+    const shell = new DatabaseSync(file)
+    const trigger = shell.prepare("SELECT sql FROM sqlite_schema WHERE name = 'job_event_keeps'").get()?.["sql"]
+    shell.exec("DROP TRIGGER job_event_keeps")
+    shell.prepare("UPDATE job_event SET code = ? WHERE job_id = ? AND seq = ?").run(code, jobId, seq)
     shell.exec(String(trigger))
     shell.close()
   })
@@ -65,4 +78,7 @@ for (const { backEnd, path, faults } of [
   webhooksContract(backEnd, layer)
   erasuresContract(backEnd, layer)
   noticesContract(backEnd, layer)
+  receiptsContract(backEnd, layer)
+  networkKeysContract(backEnd, layer, { soleOwner: true })
+  if (path === file) receiptAuditContract(backEnd, layer, { tamper: tamperEvent })
 }

@@ -17,7 +17,7 @@ const attempt = '"jobId":"job_1","attempt":2,"epoch":3'
 
 /** The wire as it is: a program that was not updated together with ours reads these bytes. Change one only with `AGENT_PROTOCOL`. */
 const AGENT_FRAMES = [
-  `{"_tag":"Authenticate","protocol":1,"environment":"testnet","nodeId":"${NODE}","timestamp":1764032400000,"sessionKey":"${bytes(32, "a")}","signature":"${bytes(65, "b")}","profile":{"name":"rig","agentVersion":"0.1.0","runtime":"vllm","region":"eu","subclouds":["lab"],"gpus":[{"name":"RTX 4090","vramMiB":24564,"usedMiB":1000,"utilisation":0.5}],"slots":4,"models":[{"name":"llama","endpoints":["chat","completions"],"canContinue":true,"loaded":false}]}}`,
+  `{"_tag":"Authenticate","protocol":2,"environment":"testnet","nodeId":"${NODE}","timestamp":1764032400000,"sessionKey":"${bytes(32, "a")}","signature":"${bytes(65, "b")}","profile":{"name":"rig","agentVersion":"0.1.0","runtime":"vllm","region":"eu","subclouds":["lab"],"gpus":[{"name":"RTX 4090","vramMiB":24564,"usedMiB":1000,"utilisation":0.5}],"slots":4,"models":[{"name":"llama","endpoints":["chat","completions"],"canContinue":true,"loaded":false}]}}`,
   `{"_tag":"Holding","attempts":[{${attempt},"firstSeq":1,"lastSeq":9,"done":false}]}`,
   '{"_tag":"Holding","attempts":[]}',
   '{"_tag":"Heartbeat","slotsUsed":1,"healthy":true,"digest":"d1","gpus":[]}',
@@ -25,17 +25,17 @@ const AGENT_FRAMES = [
   `{"_tag":"Accept",${attempt}}`,
   `{"_tag":"Reject",${attempt},"code":"model_not_loaded"}`,
   `{"_tag":"Pieces",${attempt},"pieces":[{"seq":1,"choice":0,"text":"h\\u00e9","extra":{"logprobs":null}},{"seq":2,"choice":1,"text":"","finish":"stop"}]}`,
-  `{"_tag":"Result",${attempt},"firstSeq":1,"lastSeq":2,"promptTokens":3,"outputTokens":2,"piecesSha256":"${bytes(32, "c")}","signature":"${bytes(64, "d")}"}`,
-  `{"_tag":"Result",${attempt},"firstSeq":1,"lastSeq":2,"promptTokens":3,"outputTokens":2,"piecesSha256":"${bytes(32, "c")}","signature":"${bytes(64, "d")}","gpu":{"name":"L4","vramMiB":24576}}`,
+  `{"_tag":"Result",${attempt},"model":"llama","requestSha256":"${bytes(32, "f")}","firstSeq":1,"lastSeq":2,"promptTokens":3,"outputTokens":2,"piecesSha256":"${bytes(32, "c")}","signature":"${bytes(64, "d")}"}`,
+  `{"_tag":"Result",${attempt},"model":"llama","requestSha256":"${bytes(32, "f")}","firstSeq":1,"lastSeq":2,"promptTokens":3,"outputTokens":2,"piecesSha256":"${bytes(32, "c")}","signature":"${bytes(64, "d")}","gpu":{"name":"L4","vramMiB":24576}}`,
   `{"_tag":"Fail",${attempt},"code":"runtime_error","fault":"node"}`,
   '{"_tag":"Bye","reason":"stopped"}'
 ]
 
 const DAEMON_FRAMES = [
-  `{"_tag":"Challenge","protocol":1,"serverId":"daemon_a","nonce":"${bytes(32, "e")}","at":1764032400000}`,
+  `{"_tag":"Challenge","protocol":2,"serverId":"daemon_a","nonce":"${bytes(32, "e")}","at":1764032400000}`,
   '{"_tag":"Registered","sessionId":"session_1","digest":"d1","heartbeatMs":10000}',
   '{"_tag":"Refused","code":"unauthenticated","message":"The signature is not the node\'s.","at":1764032400000}',
-  `{"_tag":"Assign",${attempt},"lease":"lease_1-2","endpoint":"chat","body":{"model":"llama","messages":[{"role":"user","content":"hi"}],"n":2},"firstSeq":1,"prefix":[{"choice":0,"text":"So"}],"outputTokensMax":64,"deadlineMs":120000}`,
+  `{"_tag":"Assign",${attempt},"lease":"lease_1-2","endpoint":"chat","body":{"model":"llama","messages":[{"role":"user","content":"hi"}],"n":2},"salt":"${bytes(32, "5")}","firstSeq":1,"prefix":[{"choice":0,"text":"So"}],"outputTokensMax":64,"deadlineMs":120000}`,
   `{"_tag":"Resume",${attempt},"fromSeq":7}`,
   '{"_tag":"Acknowledge","jobId":"job_1","attempt":2,"seq":9}',
   '{"_tag":"Cancel","jobId":"job_1","attempt":2,"code":"deadline"}',
@@ -108,7 +108,7 @@ describe("the wire as a whole", () => {
   it("the fixed numbers of the protocol are these", () => {
     assert.deepStrictEqual(
       [AGENT_PROTOCOL, ENVELOPE_VERSION, FRAME_BYTES_MAX, FRAME_PIECES_MAX],
-      [1, 1, 1_048_576, 512]
+      [2, 1, 1_048_576, 512]
     )
     assert.deepStrictEqual(CLOSE, {
       bad_frame: 4400,

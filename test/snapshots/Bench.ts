@@ -1,12 +1,11 @@
 /** What the tests of snapshots share: rows in memory, cold storage that can be broken, a key, and snapshots of those. */
-import { Effect, Layer, Stream } from "effect"
+import { Effect, Stream } from "effect"
 import type { Driver } from "../../src/layers/Archive.ts"
 import { JobRecords } from "../../src/layers/JobRecords.ts"
-import * as MemorySigner from "../../src/layers/memory/MemorySigner.ts"
 import * as MemoryStateRows from "../../src/layers/memory/MemoryStateRows.ts"
-import { Signer } from "../../src/layers/Signer.ts"
 import type { StateRows } from "../../src/layers/StateRows.ts"
 import { create, type Making } from "../../src/snapshots/Creating.ts"
+import { testKey } from "../support/networkKey.ts"
 import { fillingsOf, type StateSample } from "../support/stateFactories.ts"
 
 export const AT = 1_790_000_000_000
@@ -39,10 +38,6 @@ export const flip = (bytes: Uint8Array, at: number): void => {
   bytes[at] = (bytes[at] ?? 0) ^ 1
 }
 
-export const signer = Effect.runSync(
-  Effect.scoped(Effect.map(Layer.build(MemorySigner.layer), (context) => context))
-).pipe((context) => Effect.runSync(Effect.provide(Signer, context)))
-
 export const memoryRows = (sample: StateSample) => {
   const state = MemoryStateRows.makeState()
   for (const [name, rows] of sample) state.tables.set(name, rows)
@@ -52,7 +47,7 @@ export const memoryRows = (sample: StateSample) => {
 export const making = (rows: StateRows["Service"], blobs: Driver): Making => ({
   rows,
   blobs,
-  signer,
+  key: testKey,
   environment: "testnet",
   records: JobRecords.of({ get: () => Effect.succeed(null) } as never)
 })

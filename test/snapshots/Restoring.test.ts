@@ -89,8 +89,10 @@ describe("B32: a restore", () => {
           )
           assert.notInclude(text, "testnet")
           assert.strictEqual((other.state.tables.get("api_key") ?? []).length, keepKeys ? SMALL.namespaces : 0)
-          assert.isUndefined(other.state.tables.get("idempotency_key"))
-          for (const name of ["namespace", "credit_balance", "job", "job_event", "credit_entry", "audit"]) {
+          for (const name of ["idempotency_key", "sweeper_state", "rollup_accounts", "receipt_root", "network_key"]) {
+            assert.isUndefined(other.state.tables.get(name), name)
+          }
+          for (const name of ["namespace", "credit_balance", "job", "job_event", "credit_entry", "audit", "erasure"]) {
             assert.strictEqual(
               other.state.tables.get(name)?.length,
               rows === null ? 0 : rowsOf(aState(SMALL), stateTableNamed(name)).length

@@ -8,9 +8,10 @@ import { randomBytes } from "node:crypto"
 import { WebSocket } from "ws"
 import { fromPrivateKey, type Identity } from "../../src/agent/Identity.ts"
 import { fresh, type SessionKey } from "../../src/agent/SessionKey.ts"
-import { piecesHash } from "../../src/layers/Signatures.ts"
+import { piecesHash, requestSha256 } from "../../src/layers/Signatures.ts"
 import {
   AGENT_PROTOCOL,
+  claimOf,
   type AgentFrame,
   type DaemonFrame,
   type HandshakeClaim,
@@ -241,10 +242,12 @@ const resultFrame = (
   how: ResultOptions,
   sessionKey: SessionKey
 ): AgentFrameOf<"Result"> => {
-  const hash = piecesHash()
+  const hash = piecesHash(job.salt)
   for (const piece of pieces) hash.add(piece)
   const told = {
     ...ids(job),
+    model: String(job.body["model"]),
+    requestSha256: requestSha256(job.salt, job.endpoint, job.body),
     firstSeq: job.firstSeq,
     lastSeq: job.firstSeq + pieces.length - 1,
     promptTokens: how.promptTokens ?? 1,
@@ -252,9 +255,7 @@ const resultFrame = (
     piecesSha256: how.wrongHash === true ? "ab".repeat(32) : hash.digest(),
     ...how.replace
   }
-  const { jobId, attempt, epoch, firstSeq, lastSeq, promptTokens, outputTokens, piecesSha256 } = told
-  const claim = { jobId, attempt, epoch, firstSeq, lastSeq, promptTokens, outputTokens, piecesSha256 }
   const signer = how.wrongSignature === true ? fresh() : sessionKey
-  const signature = signer.signResult({ domain: "resultity/result/v1", ...claim })
-  return { ...told, _tag: "Result", signature: how.replace?.signature ?? signature }
+  const frame = { ...told, _tag: "Result" as const, signature: "" }
+  return { ...frame, signature: how.replace?.signature ?? signer.signResult(claimOf(frame)) }
 }

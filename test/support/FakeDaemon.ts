@@ -138,6 +138,9 @@ export const jobId = (name: string): JobId => JobId.make(`job_${name}`)
 
 type Assign = Extract<DaemonFrame, { readonly _tag: "Assign" }>
 
+/** Of every assignment, unless a test says otherwise. */
+export const SALT = "5a".repeat(32)
+
 /** A chat assignment for `sim-small`; say what differs. */
 export const assignment = (name: string, more: Partial<Assign> = {}): Assign => ({
   _tag: "Assign",
@@ -147,6 +150,7 @@ export const assignment = (name: string, more: Partial<Assign> = {}): Assign => 
   lease: LeaseToken.make("lease_fake"),
   endpoint: "chat",
   body: { model: "sim-small", messages: [{ role: "user", content: name }] },
+  salt: SALT,
   firstSeq: 1,
   prefix: [],
   outputTokensMax: 1024,

@@ -9,7 +9,7 @@ import { fresh, type SessionKey } from "../../src/agent/SessionKey.ts"
 import { choicesIn, expectedAnswer, expectedEmbedding, restAfter } from "../../src/agent/SimulatedAnswer.ts"
 import { promptTokensGuess } from "../../src/agent/Runtime.ts"
 import type { AgentSocket } from "../../src/actors/node/AgentSocket.ts"
-import { piecesHash } from "../../src/layers/Signatures.ts"
+import { piecesHash, requestSha256 } from "../../src/layers/Signatures.ts"
 import {
   AGENT_PROTOCOL,
   type AgentFrame,
@@ -44,6 +44,7 @@ export interface ResultOptions {
   readonly outputTokens?: number
   readonly wrongSignature?: boolean
   readonly wrongHash?: boolean
+  readonly wrongRequest?: boolean
   readonly lastSeq?: number
   readonly gpu?: Gpu
 }
@@ -329,12 +330,15 @@ export class MemoryAgent {
   }
 
   private sendResult(held: Held, how: ResultOptions): void {
-    const hash = piecesHash()
+    const { body, endpoint, salt } = held.assign
+    const hash = piecesHash(salt)
     const said = held.script.slice(0, held.said)
     for (const piece of said) hash.add(piece)
     const { firstSeq } = held.assign
     const told = {
       ...idsOf(held),
+      model: String(body["model"]),
+      requestSha256: how.wrongRequest === true ? "cd".repeat(32) : requestSha256(salt, endpoint, body),
       firstSeq,
       lastSeq: how.lastSeq ?? firstSeq + said.length - 1,
       promptTokens: how.promptTokens ?? promptTokensGuess(held.assign),
@@ -342,7 +346,7 @@ export class MemoryAgent {
       piecesSha256: how.wrongHash === true ? "ab".repeat(32) : hash.digest()
     }
     const signer = how.wrongSignature === true ? fresh() : this.key
-    const signature = signer.signResult({ domain: "resultity/result/v1", ...told })
+    const signature = signer.signResult({ domain: "resultity/result/v2", ...told })
     this.send({ ...told, _tag: "Result", signature, ...(how.gpu === undefined ? {} : { gpu: how.gpu }) })
   }
 }

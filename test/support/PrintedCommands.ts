@@ -4,7 +4,7 @@
  */
 import { readFileSync, symlinkSync, writeFileSync } from "node:fs"
 import { delimiter, dirname, join } from "node:path"
-import { ROOT, temporaryFolder } from "./Process.ts"
+import { ROOT, run, temporaryFolder } from "./Process.ts"
 
 /** The blocks of shell commands of a document, in its order. */
 export const blocksOf = (document: string): ReadonlyArray<string> =>
@@ -33,3 +33,12 @@ export const leading = (
     REDIRECTS: addresses.map(([from, to]) => `${from}=${to}`).join(",")
   }
 }
+
+/** A block as a person would run it, who stops at the first failure. */
+export const runBlock = (block: string, folder: string, env: Record<string, string>) =>
+  run(block.split("\n")[0] ?? "", ["-e", "-o", "pipefail", "-c", block], {
+    command: "bash",
+    cwd: folder,
+    env,
+    group: true
+  })

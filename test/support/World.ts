@@ -22,6 +22,7 @@ import { OverloadGate } from "../../src/actors/job/OverloadGate.ts"
 import { Publisher } from "../../src/actors/job/Publisher.ts"
 import { Mail } from "../../src/actors/Mail.ts"
 import { NodeSupervisor } from "../../src/actors/node/NodeSupervisor.ts"
+import { ReceiptDesk } from "../../src/actors/ReceiptDesk.ts"
 import { Root } from "../../src/actors/Root.ts"
 import { SweepSupervisor } from "../../src/actors/sweep/SweepSupervisor.ts"
 import { ActorEvents } from "../../src/kernel/ActorEvents.ts"
@@ -49,6 +50,8 @@ import * as MemoryState from "../../src/layers/memory/MemoryState.ts"
 import * as MemoryStateLayers from "../../src/layers/memory/MemoryStateLayers.ts"
 import * as MemoryTransport from "../../src/layers/memory/MemoryTransport.ts"
 import * as MemoryWebhookSender from "../../src/layers/memory/MemoryWebhookSender.ts"
+import { NetworkKeys } from "../../src/layers/NetworkKeys.ts"
+import { Receipts } from "../../src/layers/Receipts.ts"
 import { Namespaces } from "../../src/layers/Namespaces.ts"
 import { NodeRegistry } from "../../src/layers/NodeRegistry.ts"
 import { Notices } from "../../src/layers/Notices.ts"
@@ -57,9 +60,10 @@ import { RecordRetention } from "../../src/layers/RecordRetention.ts"
 import { Relay } from "../../src/layers/Relay.ts"
 import { Rollups } from "../../src/layers/Rollups.ts"
 import { Settings } from "../../src/layers/Settings.ts"
-import * as MemorySigner from "../../src/layers/memory/MemorySigner.ts"
 import { SweeperStates } from "../../src/layers/SweeperStates.ts"
 import { Traces } from "../../src/layers/Traces.ts"
+import { daemonConfigOf } from "./daemonConfig.ts"
+import { testNetworkKey } from "./networkKey.ts"
 import { Transport } from "../../src/layers/Transport.ts"
 import { Webhooks } from "../../src/layers/Webhooks.ts"
 import type { JobId } from "../../src/schemas/Ids.ts"
@@ -67,7 +71,7 @@ import type { JobRow } from "../../src/schemas/JobState.ts"
 import type { NodePresence } from "../../src/schemas/NodeProfile.ts"
 import type { Caller, Namespace } from "../../src/schemas/Namespace.ts"
 import type { RuntimeSettings } from "../../src/schemas/RuntimeSettings.ts"
-import { aDaemonId, aKeyId, aRequest, configOf, fundedNamespace } from "./worldFactories.ts"
+import { aDaemonId, aKeyId, aRequest, fundedNamespace } from "./worldFactories.ts"
 import { Faults } from "./Faults.ts"
 import { MemoryAgent, type AgentOptions } from "./MemoryAgent.ts"
 import { readAll, type Reading } from "./WorldReader.ts"
@@ -103,6 +107,7 @@ const tree = Mail.open.pipe(
   Layer.provideMerge(Mail.layer),
   Layer.provideMerge(Root.layer),
   Layer.provideMerge(Layer.mergeAll(Registry.layer, ActorEvents.layer)),
+  Layer.provideMerge(ReceiptDesk.layer),
   Layer.provideMerge(Layer.mergeAll(Heart.layer, snapshotHouse))
 )
 
@@ -116,6 +121,8 @@ const GUARDED: Readonly<Record<string, Context.Key<never, object>>> = {
   Catalog,
   Daemons,
   SweeperStates,
+  Receipts,
+  NetworkKeys,
   JobRecords,
   Traces,
   Logs,
@@ -169,12 +176,12 @@ export const underTheRealClock: WorldOptions = { advance: (ms) => Effect.sleep(m
 const storesOver = (shared: Shared, name: string) =>
   Layer.mergeAll(
     MemoryStateLayers.over(shared.state),
+    testNetworkKey,
     MemoryRecordsLayers.over(shared.records),
     Layer.mergeAll(MemoryLiveNodes.layer, MemoryLeases.layer).pipe(
       Layer.provide(Layer.succeed(MemoryLive.MemoryLive, shared.live))
     ),
     MemoryRelay.over(shared.relay),
-    MemorySigner.layer,
     shared.sender,
     Layer.effect(Transport, MemoryTransport.make(name)).pipe(
       Layer.provide(Layer.succeed(MemoryBroker.MemoryBroker, shared.broker))
@@ -344,7 +351,8 @@ const startDaemon = (world: World, { lanePrefetch = 16 }: DaemonOptions): Effect
     for (const [contract, tag] of Object.entries(GUARDED)) {
       stores = Context.add(stores, tag, faults.guard(contract, Context.get(plain as never, tag))) as never
     }
-    const base = Layer.succeedContext(Context.add(stores, DaemonConfig, configOf(id, lanePrefetch)))
+    const config = Context.make(DaemonConfig, daemonConfigOf(id, lanePrefetch))
+    const base = Layer.succeedContext(Context.merge(stores, config))
     const context = yield* Layer.buildWithMemoMap(Layer.provideMerge(tree, base), memo, acting)
     const use: WorldDaemon["use"] = (effect) => Effect.provide(effect, context) as never
     const agents = new Set<MemoryAgent>()

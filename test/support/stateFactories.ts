@@ -185,6 +185,20 @@ const erasures = ({ seed = 1, jobs }: SampleSize): ReadonlyArray<Rows> => [
   ]
 ]
 
+const receipts = ({ seed = 1, jobs }: SampleSize): ReadonlyArray<Rows> => {
+  const hour = Math.floor(T0 / HOUR) * HOUR
+  const hash = (n: number) => n.toString(16).padStart(64, "0")
+  return [
+    ["network_key", [["nk_1", hash(seed), T0]]],
+    [
+      "receipt_leaf",
+      Array.from({ length: jobs }, (_, n) => [id("job", n, seed), hour + (n % 3) * HOUR, hash(n), hash(n + 1)])
+    ],
+    ["receipt_block", [0, 1, 2].map((n) => [hour, n, id("job", n, seed), hash(n)])],
+    ["receipt_root", [1, 2, 3].map((n) => [n, hour + n * HOUR, json({ statement: { number: n, root: hash(n) } })])]
+  ]
+}
+
 type Rows = readonly [table: string, rows: ReadonlyArray<StateRow>]
 
 /** Of every table of the state some rows, in no order. */
@@ -273,7 +287,8 @@ export const aState = (size: SampleSize): StateSample => {
       many(Math.min(jobs, 7), (n) => [id("ns", n % namespaces, seed), `key ${n}`, "hash", id("job", n, seed), T0 + n])
     ],
     ...rollups(size, purses),
-    ...erasures(size)
+    ...erasures(size),
+    ...receipts(size)
   ])
 }
 

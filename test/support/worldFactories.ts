@@ -1,6 +1,5 @@
 /** Requests as a listener decodes them, and what their answers are. */
 import type { JobRequest } from "../../src/actors/job/Admission.ts"
-import type { DaemonConfig } from "../../src/layers/DaemonConfig.ts"
 import { choicesIn, expectedAnswer } from "../../src/agent/SimulatedAnswer.ts"
 
 export { aDaemonId, aKeyId, credits, fundedNamespace } from "./factories.ts"
@@ -53,22 +52,3 @@ export const anEmbedding = (inputs = 3, over: Partial<JobRequest> = {}): JobRequ
 /** The whole answer of each choice, whoever gives it. */
 export const answersTo = ({ endpoint, body }: Pick<JobRequest, "endpoint" | "body">): ReadonlyArray<string> =>
   Array.from({ length: choicesIn(endpoint, body) }, (_, choice) => expectedAnswer(endpoint, body, choice).text)
-
-/** Of a daemon in a test's world: no listener is opened. */
-export const configOf = (
-  daemonId: DaemonConfig["Service"]["daemonId"],
-  lanePrefetch: number
-): DaemonConfig["Service"] => ({
-  daemonId,
-  dataFolder: "",
-  host: "127.0.0.1",
-  port: 0,
-  controlHost: "127.0.0.1",
-  controlPort: 0,
-  controlKey: null,
-  trustedProxies: [],
-  environment: "testnet",
-  drainMs: 1000,
-  silenceMaxMs: null,
-  lanePrefetch
-})

@@ -10,6 +10,7 @@ import type { JobMoment, JobPast } from "../../schemas/JobMoment.ts"
 import type { Claim, Evaluation, JobRecord, LogEntry, Routing } from "../../schemas/JobRecord.ts"
 import type { JobRow } from "../../schemas/JobState.ts"
 import type { Decision, Gpu } from "../../schemas/NodeProfile.ts"
+import type { NodeProof } from "../../schemas/NodeProof.ts"
 import type { RuntimeSettings } from "../../schemas/RuntimeSettings.ts"
 import type { ActorContext } from "../../kernel/Actor.ts"
 import type { Registry } from "../../kernel/Registry.ts"
@@ -98,6 +99,8 @@ export interface AttemptResult {
   readonly gpu: Gpu | null
   /** Null: nobody claimed anything. */
   readonly claim: Claim | null
+  /** null: the signed result is lost with its node. */
+  readonly proof: NodeProof | null
 }
 
 export interface JobActorState {

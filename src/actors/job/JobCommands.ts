@@ -3,7 +3,6 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
 import * as Random from "effect/Random"
-import type * as Schema from "effect/Schema"
 import * as Metrics from "../../layers/Metrics.ts"
 import type { Claimed } from "../../layers/JobStore.ts"
 import { waitOut } from "../../layers/Outage.ts"
@@ -16,14 +15,15 @@ import { DISPATCHER, nodeAddress } from "../../schemas/Address.ts"
 import { freshEnvelope } from "../../schemas/Envelope.ts"
 import { attemptOfLease, type NodeId } from "../../schemas/Ids.ts"
 import type { JobMoment, JobTimer } from "../../schemas/JobMoment.ts"
+import { saltOf } from "../../schemas/JobRecord.ts"
 import { isTerminal, type JobRow } from "../../schemas/JobState.ts"
-import { runtimeBody } from "../../schemas/openai/RuntimeBody.ts"
 import { textByChoice } from "../../schemas/TokenEvent.ts"
 import type { DispatchMessage } from "../dispatch/DispatchMessages.ts"
 import type { NodeMessage } from "../node/NodeMessages.ts"
 import type { JobActorState, JobHouse } from "./JobActorState.ts"
 import { close } from "./JobFeed.ts"
 import { noteAttemptClosed, noteAttemptOpened, noteRetry } from "./JobNotes.ts"
+import { assignedBody } from "./Asked.ts"
 import { record, recordAgain, settle } from "./Settlement.ts"
 
 /** Tells the machine, keeps the moment, performs what follows. Moments of arriving pieces add up to one. */
@@ -203,7 +203,15 @@ const assign = (state: JobActorState, command: Extract<JobCommand, { _tag: "Assi
     const { job, feed, machine } = state
     const { nodeId, lease, firstSeq } = command
     const now = yield* Clock.currentTimeMillis
-    state.attempt = { firstSeq, assignedAt: now, firstTokenAt: null, hash: piecesHash(), counted: noOutput, repeats: 0 }
+    const salt = saltOf(state.record)
+    state.attempt = {
+      firstSeq,
+      assignedAt: now,
+      firstTokenAt: null,
+      hash: piecesHash(salt),
+      counted: noOutput,
+      repeats: 0
+    }
     state.lastPieceAt = now
     noteAttemptOpened(state, nodeId, now)
     if (firstSeq > 1) yield* Metric.update(Metrics.handovers, 1)
@@ -216,7 +224,8 @@ const assign = (state: JobActorState, command: Extract<JobCommand, { _tag: "Assi
         lease,
         model: job.model,
         endpoint: job.endpoint,
-        body: bodyOf(state),
+        body: assignedBody(state),
+        salt,
         firstSeq,
         prefix: job.endpoint === "embeddings" ? [] : textByChoice(feed.events),
         outputTokensMax: Math.max(1, job.outputTokensMax - machine.tokens),
@@ -226,19 +235,6 @@ const assign = (state: JobActorState, command: Extract<JobCommand, { _tag: "Assi
     if (!told) return yield* apply(state, { _tag: "Rejected", code: "gone" })
     yield* state.self.after("progress", PROGRESS_AFTER_MS, { _tag: "ProgressDue" })
   })
-
-/** What the runtime is sent: of the accepted request what is for nodes, under the resolved model's name, with a bound on its output. */
-const bodyOf = ({ record, job }: JobActorState): Schema.JsonObject => {
-  const { request } = record.input
-  const body = isFields(request) ? runtimeBody(request) : {}
-  const bounded = job.endpoint === "embeddings" || OUTPUT_BOUNDS.some((field) => typeof body[field] === "number")
-  const bound = bounded ? {} : { max_tokens: Math.ceil(job.outputTokensMax / Math.max(1, job.choices)) }
-  return { ...body, ...bound, model: job.model }
-}
-
-const OUTPUT_BOUNDS = ["max_tokens", "max_completion_tokens"]
-const isFields = (value: Schema.Json): value is Schema.JsonObject =>
-  typeof value === "object" && value !== null && !Array.isArray(value)
 
 /** Asked again while the grace lasts: the node may be on its way back, and then either goes on or says that it has nothing. */
 const reattach = (state: JobActorState, nodeId: NodeId, fromSeq: number) =>

@@ -8,9 +8,12 @@ import * as Metric from "effect/Metric"
 import * as Metrics from "../../layers/Metrics.ts"
 import { piecesHash } from "../../layers/Signatures.ts"
 import { addPiece, measureOutput, reconcile, reconcilePrompt } from "../../policies/OutputTokens.ts"
-import type { Piece } from "../../schemas/AgentFrame.ts"
+import { claimOf, type Piece } from "../../schemas/AgentFrame.ts"
+import { saltOf } from "../../schemas/JobRecord.ts"
+import type { NodeProof } from "../../schemas/NodeProof.ts"
 import type { TokenEvent } from "../../schemas/TokenEvent.ts"
 import type { NodeReport } from "../node/NodeMessages.ts"
+import { answersWhatWasAsked } from "./Asked.ts"
 import { OUTPUT_BYTES_MAX, type JobActorState } from "./JobActorState.ts"
 import { apply, perform, tellNode } from "./JobCommands.ts"
 import { publish } from "./JobFeed.ts"
@@ -146,8 +149,9 @@ export const storePieces = (state: JobActorState): Effect.Effect<void> => {
   }))
 }
 
-export const onNodeResult = (state: JobActorState, { nodeId, result }: Report<"NodeResult">) =>
+export const onNodeResult = (state: JobActorState, told: Report<"NodeResult">) =>
   Effect.gen(function* () {
+    const { nodeId, result } = told
     if (!isCurrent(state, { ...result, nodeId })) return
     const { attempt, feed } = state
     if (result.lastSeq > feed.events.length) return yield* askAgain(state)
@@ -155,7 +159,8 @@ export const onNodeResult = (state: JobActorState, { nodeId, result }: Report<"N
       result.lastSeq === feed.events.length &&
       result.firstSeq === attempt.firstSeq &&
       attempt.hash !== null &&
-      attempt.hash.digest() === result.piecesSha256
+      attempt.hash.digest() === result.piecesSha256 &&
+      answersWhatWasAsked(state, result)
     if (!matches) {
       yield* raise(
         state,
@@ -169,15 +174,16 @@ export const onNodeResult = (state: JobActorState, { nodeId, result }: Report<"N
       )
       return yield* apply(state, { _tag: "AttemptFailed", code: "result_mismatch", fault: "node" })
     }
-    yield* accept(state, result)
+    yield* accept(state, told)
     const { promptTokens, outputTokens } = result
     yield* apply(state, { _tag: "Result", last: result.lastSeq, promptTokens, outputTokens })
   })
 
 /** What is charged follows from what the server counted; the node's figures are taken where they are plausible. */
-const accept = (state: JobActorState, result: Report<"NodeResult">["result"]) =>
+const accept = (state: JobActorState, told: Report<"NodeResult">) =>
   Effect.gen(function* () {
     const { job, attempt, machine } = state
+    const { result } = told
     const earlier = machine.tokens - attempt.counted.tokens
     const output = reconcile({
       claimed: result.outputTokens,
@@ -197,7 +203,8 @@ const accept = (state: JobActorState, result: Report<"NodeResult">["result"]) =>
         outputTokens: result.outputTokens,
         countedTokens: attempt.counted.tokens,
         outputBytes: bytesFrom(state.feed.events, attempt.firstSeq)
-      }
+      },
+      proof: proofOf(told)
     }
     if (!output.suspicious && !prompt.suspicious) return
     state.suspicious = true
@@ -212,6 +219,11 @@ const accept = (state: JobActorState, result: Report<"NodeResult">["result"]) =>
 
 const bytesFrom = (events: ReadonlyArray<TokenEvent>, firstSeq: number): number =>
   events.slice(firstSeq - 1).reduce((sum, { text }) => sum + Buffer.byteLength(text, "utf8"), 0)
+
+export const proofOf = ({ result, vouch }: Report<"NodeResult">): NodeProof => {
+  const { signature } = result
+  return { result: { claim: claimOf(result), sessionKey: vouch.claim.sessionKey, signature }, session: vouch }
+}
 
 /** The node is back with the attempt: go on with it if it is still the one, or let the node forget it. */
 export const onNodeHolds = (state: JobActorState, { nodeId, attempt }: Report<"NodeHolds">) => {
@@ -234,7 +246,7 @@ export const onNodeResumed = (state: JobActorState, { nodeId, firstSeq }: Report
     const { attempt, feed } = state
     state.lastPieceAt = yield* Clock.currentTimeMillis
     if (attempt.hash === null && firstSeq >= 1 && firstSeq <= feed.events.length + 1) {
-      const hash = piecesHash()
+      const hash = piecesHash(saltOf(state.record))
       const pieces = feed.events.slice(firstSeq - 1)
       for (const { offsetMs: _offset, ...piece } of pieces) hash.add(piece)
       state.attempt = {
@@ -257,6 +269,6 @@ export const completeWhole = (state: JobActorState): Effect.Effect<void, unknown
   // The result came before its node was lost: it stands, in the record already.
   if (state.result !== null) return Effect.void
   const outputTokens = Math.min(state.machine.tokens, state.job.outputTokensMax)
-  state.result = { promptTokens: 0, outputTokens, gpu: null, claim: null }
+  state.result = { promptTokens: 0, outputTokens, gpu: null, claim: null, proof: null }
   return apply(state, { _tag: "Result", last: state.feed.events.length, promptTokens: 0, outputTokens })
 }

@@ -11,16 +11,18 @@ import { piecesHash } from "../../layers/Signatures.ts"
 import type { Piece } from "../../schemas/AgentFrame.ts"
 import type { NodeId } from "../../schemas/Ids.ts"
 import type { Job } from "../../schemas/Job.ts"
-import type { JobRecord } from "../../schemas/JobRecord.ts"
+import { type JobRecord, saltOf } from "../../schemas/JobRecord.ts"
 import type { JobRow } from "../../schemas/JobState.ts"
 import type { TokenEvent } from "../../schemas/TokenEvent.ts"
+import type { NodeProof } from "../../schemas/NodeProof.ts"
 import { closingOf, RECORD_LOST } from "../ClosingRecord.ts"
 import type { NodeMessage, NodeReport } from "../node/NodeMessages.ts"
+import { answersWhatWasAsked } from "./Asked.ts"
 import { OUTPUT_BYTES_MAX, type JobHouse } from "./JobActorState.ts"
 import { tellNode } from "./JobCommands.ts"
 import { endFeed } from "./JobFeed.ts"
 import type { JobMessage } from "./JobMessages.ts"
-import { finishedIn } from "./JobPieces.ts"
+import { finishedIn, proofOf } from "./JobPieces.ts"
 
 /** A node that is silent is asked again this often, and let go after so many times. */
 const LOOK_EVERY = "10 seconds"
@@ -35,6 +37,7 @@ export interface RecordRescue {
   readonly self: ActorContext<JobMessage>
   readonly job: Job
   readonly row: JobRow
+  readonly record: JobRecord
   readonly nodeId: NodeId
   /** The job's pieces from number 1 on; of these so many are stored. */
   readonly events: Array<TokenEvent>
@@ -72,6 +75,7 @@ export const beginRescue = (house: JobHouse, row: JobRow, self: ActorContext<Job
       self,
       job,
       row,
+      record,
       nodeId,
       events,
       stored: events.length,
@@ -98,9 +102,7 @@ export const rescueOn = (rescue: RecordRescue, message: JobMessage): Effect.Effe
     case "NodePieces":
       return isCurrent(rescue, message) ? onPieces(rescue, message.pieces) : Effect.void
     case "NodeResult":
-      return isCurrent(rescue, { ...message.result, nodeId: message.nodeId })
-        ? onResult(rescue, message.result)
-        : Effect.void
+      return isCurrent(rescue, { ...message.result, nodeId: message.nodeId }) ? onResult(rescue, message) : Effect.void
     // What it holds it says again when it is back, here or elsewhere.
     case "NodeGone":
     case "NodeFailed":
@@ -188,29 +190,30 @@ const onPieces = (rescue: RecordRescue, pieces: ReadonlyArray<Piece>): Effect.Ef
   return Effect.void
 }
 
-const onResult = (rescue: RecordRescue, result: Report<"NodeResult">["result"]): Effect.Effect<void> => {
-  const { events, self } = rescue
+const onResult = (rescue: RecordRescue, told: Report<"NodeResult">): Effect.Effect<void> => {
+  const { events, self, record } = rescue
+  const { result } = told
   // What is missing is asked for at the next look, so not more often than that.
   if (result.lastSeq > events.length) return Effect.void
   if (result.lastSeq < events.length || result.firstSeq > events.length + 1 || result.firstSeq < 1) {
     return letGo(rescue, "refused")
   }
-  const hash = piecesHash()
+  const hash = piecesHash(saltOf(record))
   for (const { offsetMs: _offset, ...piece } of events.slice(result.firstSeq - 1)) hash.add(piece)
-  if (hash.digest() !== result.piecesSha256) return letGo(rescue, "refused")
+  if (hash.digest() !== result.piecesSha256 || !answersWhatWasAsked(rescue, result)) return letGo(rescue, "refused")
   rescue.closing = true
-  return self.fork(closeWhole(rescue), (exit) => ({ _tag: "RecordAnswered", exit }))
+  return self.fork(closeWhole(rescue, proofOf(told)), (exit) => ({ _tag: "RecordAnswered", exit }))
 }
 
 /** Nothing is lost by waiting while the node holds it. False: the job's text is on its way to the archive, or there already. */
-const closeWhole = ({ house, job, row, events, stored }: RecordRescue): Effect.Effect<boolean> =>
+const closeWhole = ({ house, job, row, events, stored }: RecordRescue, proof: NodeProof): Effect.Effect<boolean> =>
   Effect.gen(function* () {
     const { epoch, attempt } = row
     for (let at = stored; at < events.length; at += STORE_PIECES_MAX) {
       const batch = { jobId: job.id, epoch, attempt, events: events.slice(at, at + STORE_PIECES_MAX) }
       if (!(yield* waitOut(house.traces.append(batch)))) return false
     }
-    const change = { jobId: job.id, epoch, patch: closingOf(row, events, true), durable: true }
+    const change = { jobId: job.id, epoch, patch: closingOf(row, events, true, proof), durable: true }
     return (yield* waitOut(house.records.patch(change))) === "done"
   })
 

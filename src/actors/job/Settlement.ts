@@ -118,6 +118,8 @@ const closing = (state: JobActorState, ending: Ending, now: number): Effect.Effe
       evaluation: { ...evaluationOf(state.failures), lowConfidence, moderation },
       system: { ...systemOf(state, now), ...answer },
       cost: costOf(state, ending),
+      ...(record.salt === undefined ? {} : { salt: record.salt }),
+      nodeProof: ending.state === "completed" ? (state.result?.proof ?? null) : null,
       completeness: ending.state === "completed" ? "complete" : "truncated",
       truncatedReason: ending.state === "completed" ? null : (ending.code ?? ending.state),
       moments: [...state.moments]

@@ -11,7 +11,14 @@ import type { ActorRef } from "../../kernel/ActorRef.ts"
 import type { NodeRegistry } from "../../layers/NodeRegistry.ts"
 import type { Settings } from "../../layers/Settings.ts"
 import { isSessionKey, recoverAddress } from "../../layers/Signatures.ts"
-import { AGENT_PROTOCOL, CLOSE, type AgentFrame, type CloseReason, type DaemonFrame } from "../../schemas/AgentFrame.ts"
+import {
+  AGENT_PROTOCOL,
+  CLOSE,
+  type AgentFrame,
+  type CloseReason,
+  type DaemonFrame,
+  type HandshakeClaim
+} from "../../schemas/AgentFrame.ts"
 import { freshSessionId, type DaemonId } from "../../schemas/Ids.ts"
 import type { Environment } from "../../schemas/Job.ts"
 import type { NodeProfile, NodeRow } from "../../schemas/NodeProfile.ts"
@@ -70,7 +77,7 @@ const send = (socket: AgentSocket, frame: DaemonFrame): boolean => socket.send(J
 
 const converse = Effect.fnUntraced(function* (house: SessionHouse, socket: AgentSocket) {
   const reader = makeReader(socket)
-  const { hello, rest } = yield* handshake(house, socket, reader).pipe(
+  const { hello, claim, rest } = yield* handshake(house, socket, reader).pipe(
     Effect.timeoutOrElse({
       duration: HANDSHAKE_MAX,
       orElse: () => Effect.fail(breach("handshake_timeout", "handshake_timeout", "No valid Authenticate came in time."))
@@ -78,7 +85,7 @@ const converse = Effect.fnUntraced(function* (house: SessionHouse, socket: Agent
   )
   const { row, tested } = yield* register(house, hello)
   const { version: _version, digest, settings } = yield* house.settings.current
-  const session = yield* openSession(socket, hello, row.generation, tested)
+  const session = yield* openSession(socket, hello, claim, row.generation, tested)
   send(socket, { _tag: "Registered", sessionId: session.id, digest, heartbeatMs: settings.heartbeatMs })
   const actor = yield* house.actorOf(row)
   yield* Effect.orDie(actor.tell({ _tag: "SessionOpened", session }))
@@ -92,6 +99,7 @@ const converse = Effect.fnUntraced(function* (house: SessionHouse, socket: Agent
 const openSession = (
   socket: AgentSocket,
   hello: Authenticate,
+  claim: HandshakeClaim,
   generation: number,
   tested: boolean
 ): Effect.Effect<NodeSession> =>
@@ -104,6 +112,7 @@ const openSession = (
       profile: hello.profile,
       tested,
       sessionKey: hello.sessionKey,
+      vouch: { claim, signature: hello.signature },
       send: (frame) => send(socket, frame),
       end: (reason) => void Effect.runForkWith(context)(socket.close(CLOSE[reason], reason))
     }
@@ -151,8 +160,7 @@ const handshake = Effect.fnUntraced(function* (house: SessionHouse, socket: Agen
   if (hello === undefined || hello._tag !== "Authenticate") {
     return yield* breach("unauthenticated", "not_authenticated", "The first frame has to be Authenticate.")
   }
-  yield* prove(house, hello, nonce)
-  return { hello, rest }
+  return { hello, claim: yield* prove(house, hello, nonce), rest }
 })
 
 const prove = Effect.fnUntraced(function* (house: SessionHouse, hello: Authenticate, nonce: string) {
@@ -167,7 +175,7 @@ const prove = Effect.fnUntraced(function* (house: SessionHouse, hello: Authentic
     return yield* breach("unauthenticated", "clock_skew", "The agent's clock is more than a minute off: set it.")
   }
   const { environment, nodeId, timestamp, sessionKey } = hello
-  const claim = {
+  const claim: HandshakeClaim = {
     domain: "resultity/authenticate/v1",
     environment,
     nodeId,
@@ -175,10 +183,11 @@ const prove = Effect.fnUntraced(function* (house: SessionHouse, hello: Authentic
     nonce,
     timestamp,
     sessionKey
-  } as const
+  }
   if (!isSessionKey(sessionKey) || recoverAddress(claim, hello.signature) !== nodeId) {
     return yield* breach("unauthenticated", "bad_signature", "The signature is not the node's over this challenge.")
   }
+  return claim
 })
 
 const register = Effect.fnUntraced(function* (house: SessionHouse, { nodeId, environment, profile }: Authenticate) {

@@ -11,7 +11,7 @@ import type { Settings } from "../../layers/Settings.ts"
 import type { PiecesHash, VerifyResult } from "../../layers/Signatures.ts"
 import type { NodeFaults } from "../../policies/Cooldown.ts"
 import { jobAddress } from "../../schemas/Address.ts"
-import type { AgentFrame, DaemonFrame } from "../../schemas/AgentFrame.ts"
+import { claimOf, type AgentFrame, type DaemonFrame } from "../../schemas/AgentFrame.ts"
 import type { DaemonId, JobId, LeaseToken, NodeId } from "../../schemas/Ids.ts"
 import type { Gpu, NodeLifecycle, NodeRow, NodeTrack, RestrictionKind, ServedModel } from "../../schemas/NodeProfile.ts"
 import type { Mail } from "../Mail.ts"
@@ -48,6 +48,7 @@ export interface OpenLease extends SeenLease {
 /** One test inference in flight. */
 export interface ModelTest {
   readonly model: string
+  readonly requestSha256: string
   readonly hash: PiecesHash
   lastSeq: number
   spoke: boolean
@@ -100,20 +101,5 @@ export const slotsUsed = (state: NodeActorState): number => {
 }
 
 /** By the key of this session. */
-export const isSigned = ({ verify }: NodeActorState, result: Extract<AgentFrame, { _tag: "Result" }>): boolean => {
-  const { jobId, attempt, epoch, firstSeq, lastSeq, promptTokens, outputTokens, piecesSha256, signature } = result
-  return verify(
-    {
-      domain: "resultity/result/v1",
-      jobId,
-      attempt,
-      epoch,
-      firstSeq,
-      lastSeq,
-      promptTokens,
-      outputTokens,
-      piecesSha256
-    },
-    signature
-  )
-}
+export const isSigned = ({ verify }: NodeActorState, result: Extract<AgentFrame, { _tag: "Result" }>): boolean =>
+  verify(claimOf(result), result.signature)

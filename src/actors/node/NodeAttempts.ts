@@ -123,7 +123,8 @@ const pass = (state: NodeActorState, known: HeldAttempt, frame: AttemptFrame): v
       return void report(state, jobId, { _tag: "NodeAccepted", nodeId, attempt })
     case "Result":
       known.done = true
-      return void report(state, jobId, { _tag: "NodeResult", nodeId, result: frame })
+      if (state.session === null) return
+      return void report(state, jobId, { _tag: "NodeResult", nodeId, result: frame, vouch: state.session.vouch })
     case "Reject":
       state.attempts.delete(jobId)
       return void report(state, jobId, { _tag: "NodeRejected", nodeId, attempt, code: frame.code })

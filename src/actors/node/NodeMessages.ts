@@ -3,6 +3,7 @@ import type { AgentFrame } from "../../schemas/AgentFrame.ts"
 import type { JobId, LeaseToken, NodeId, SessionId } from "../../schemas/Ids.ts"
 import type { Endpoint } from "../../schemas/Job.ts"
 import type { Fault } from "../../schemas/JobMoment.ts"
+import type { Vouch } from "../../schemas/NodeProof.ts"
 import type { NodeProfile } from "../../schemas/NodeProfile.ts"
 import type { ChoiceText } from "../../schemas/TokenEvent.ts"
 import type * as Schema from "effect/Schema"
@@ -18,6 +19,8 @@ export interface NodeSession {
   readonly tested: boolean
   /** Ed25519 public key, raw, hexadecimal: what results are signed with. */
   readonly sessionKey: string
+  /** The node's own word for that key. */
+  readonly vouch: Vouch
   /** False: the socket is closed, or its buffer is full. */
   readonly send: (frame: DaemonFrame) => boolean
   /** Ends the conversation with this reason; the session then reports that it closed. */
@@ -32,6 +35,7 @@ export interface Assignment {
   readonly model: string
   readonly endpoint: Endpoint
   readonly body: Schema.JsonObject
+  readonly salt: string
   readonly firstSeq: number
   readonly prefix: ReadonlyArray<ChoiceText>
   readonly outputTokensMax: number
@@ -90,6 +94,7 @@ export type NodeReport =
       readonly nodeId: NodeId
       /** Its signature is the session's. Whether it matches the pieces is for the job to see. */
       readonly result: Extract<AgentFrame, { _tag: "Result" }>
+      readonly vouch: Vouch
     }
   | {
       readonly _tag: "NodeFailed"

@@ -4,7 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 import type * as Schema from "effect/Schema"
-import { piecesHash } from "../../layers/Signatures.ts"
+import { piecesHash, requestSha256 } from "../../layers/Signatures.ts"
 import type { AgentFrame } from "../../schemas/AgentFrame.ts"
 import { freshJobId, leaseTokenOf, type JobId } from "../../schemas/Ids.ts"
 import type { Endpoint } from "../../schemas/Job.ts"
@@ -43,12 +43,18 @@ export const startTests = (state: NodeActorState): Effect.Effect<void, unknown> 
     }
   })
 
+/** A test says nothing that would have to be hidden. */
+const TEST_SALT = "0".repeat(64)
+
 const startTest = (state: NodeActorState, { name, endpoints }: ServedModel) =>
   Effect.gen(function* () {
     const endpoint = endpoints[0]
     if (endpoint === undefined) return void state.passed.add(name)
     const jobId = yield* freshJobId
-    state.tests.set(jobId, { model: name, hash: piecesHash(), lastSeq: 0, spoke: false })
+    const body = bodyOf(endpoint, name)
+    const asked = requestSha256(TEST_SALT, endpoint, body)
+    const fresh = { model: name, requestSha256: asked, hash: piecesHash(TEST_SALT), lastSeq: 0, spoke: false }
+    state.tests.set(jobId, fresh)
     yield* state.self.after(`test/${jobId}`, TEST_MAX_MS, { _tag: "TestTimedOut", jobId })
     sendFrame(state, {
       _tag: "Assign",
@@ -57,7 +63,8 @@ const startTest = (state: NodeActorState, { name, endpoints }: ServedModel) =>
       epoch: 1,
       lease: leaseTokenOf(jobId, 1),
       endpoint,
-      body: bodyOf(endpoint, name),
+      body,
+      salt: TEST_SALT,
       firstSeq: 1,
       prefix: [],
       outputTokensMax: TEST_TOKENS,
@@ -81,7 +88,11 @@ export const onTestFrame = (state: NodeActorState, frame: AttemptFrame): Effect.
       return Effect.void
     case "Result": {
       const whole =
-        frame.lastSeq === test.lastSeq && frame.piecesSha256 === test.hash.digest() && isSigned(state, frame)
+        frame.lastSeq === test.lastSeq &&
+        frame.model === test.model &&
+        frame.requestSha256 === test.requestSha256 &&
+        frame.piecesSha256 === test.hash.digest() &&
+        isSigned(state, frame)
       if (!whole || !test.spoke) return failTest(state, frame.jobId, test, whole ? "empty" : "mismatch")
       return passTest(state, frame.jobId, test)
     }

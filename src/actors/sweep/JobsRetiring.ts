@@ -20,7 +20,7 @@ const ofJobs = (leavesAs: LeavesAs): leavesAs is JobClass => leavesAs !== "erase
 export const retireJobs = (house: RetentionHouse, pass: Pass, { segmentId, namespaceId, leavesAs }: RetiringSegment) =>
   Effect.gen(function* () {
     if (!ofJobs(leavesAs)) return 0
-    const jobs = yield* house.retention.read(segmentId)
+    const jobs = yield* withReceipts(house, yield* house.retention.read(segmentId))
     // Somebody else finished it since it was listed.
     if (jobs.length === 0) return 0
     const rules = pass.namespaces.find(({ id }) => id === namespaceId)?.rules
@@ -38,6 +38,17 @@ export const retireJobs = (house: RetentionHouse, pass: Pass, { segmentId, names
       jobs.map((job) => stoneOf(job, pass.now, why, segmentId))
     )
   })
+
+/** A receipt leaves with its record, and is made of its body. Most have theirs long since. */
+const withReceipts = ({ desk }: RetentionHouse, jobs: ReadonlyArray<ArchivedJob>) =>
+  Effect.forEach(
+    jobs,
+    (job) =>
+      job.record.tombstone === undefined
+        ? Effect.map(desk.completed(job.record), (record) => ({ ...job, record }))
+        : Effect.succeed(job),
+    { concurrency: 16 }
+  )
 
 interface Batch {
   readonly segmentId: SegmentId

@@ -6,6 +6,7 @@ import type { Incidents } from "../../layers/Incidents.ts"
 import type { Namespaces } from "../../layers/Namespaces.ts"
 import type { RecordRetention } from "../../layers/RecordRetention.ts"
 import type { Settings } from "../../layers/Settings.ts"
+import type { ReceiptDesk } from "../ReceiptDesk.ts"
 import { fateOf } from "../../policies/Retention.ts"
 import type { Namespace } from "../../schemas/Namespace.ts"
 import type { RetentionClass, RetentionSettings } from "../../schemas/Retention.ts"
@@ -17,6 +18,7 @@ export interface RetentionHouse {
   readonly archive: Archive["Service"]
   readonly incidents: Incidents["Service"]
   readonly settings: Settings["Service"]
+  readonly desk: Pick<ReceiptDesk["Service"], "completed">
 }
 
 /** The rules of one pass, looked up when it begins: a namespace that changes its tier feels it in the next. */

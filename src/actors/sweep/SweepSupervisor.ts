@@ -20,14 +20,15 @@ import { JobStore, JobSurvey } from "../../layers/JobStore.ts"
 import { LiveNodes } from "../../layers/LiveNodes.ts"
 import { Namespaces } from "../../layers/Namespaces.ts"
 import { NodeRegistry } from "../../layers/NodeRegistry.ts"
+import { NetworkKey } from "../../layers/NetworkKey.ts"
 import { Notices } from "../../layers/Notices.ts"
 import { Outbox } from "../../layers/Outbox.ts"
 import { Outage } from "../../layers/Outage.ts"
+import { Receipts } from "../../layers/Receipts.ts"
 import { RecordRetention } from "../../layers/RecordRetention.ts"
 import { Rollups } from "../../layers/Rollups.ts"
 import { Signals } from "../../layers/Signals.ts"
 import { Settings } from "../../layers/Settings.ts"
-import { Signer } from "../../layers/Signer.ts"
 import { SweeperStates, type SweeperState } from "../../layers/SweeperStates.ts"
 import { Traces } from "../../layers/Traces.ts"
 import { Transport } from "../../layers/Transport.ts"
@@ -40,10 +41,12 @@ import { Snapshots } from "../../snapshots/Snapshots.ts"
 import { Heart } from "../Heart.ts"
 import { LongWork } from "../LongWork.ts"
 import { Mail } from "../Mail.ts"
+import { ReceiptDesk } from "../ReceiptDesk.ts"
 import { isOutage, Root } from "../Root.ts"
 import * as DetectorSweeper from "./DetectorSweeper.ts"
 import * as ErasureSweeper from "./ErasureSweeper.ts"
 import * as ExpirySweeper from "./ExpirySweeper.ts"
+import * as MerkleSweeper from "./MerkleSweeper.ts"
 import * as NoticeLanes from "./NoticeLanes.ts"
 import * as OutboxRelaySweeper from "./OutboxRelaySweeper.ts"
 import * as OwnerReaper from "./OwnerReaper.ts"
@@ -119,15 +122,17 @@ type Needed =
   | Mail
   | Namespaces
   | NodeRegistry
+  | NetworkKey
   | Notices
   | Outbox
+  | ReceiptDesk
+  | Receipts
   | RecordRetention
   | Rollups
   | Registry
   | Scope.Scope
   | Settings
   | Signals
-  | Signer
   | Snapshots
   | Traces
   | Transport
@@ -140,7 +145,7 @@ const makeSweepers: Effect.Effect<ReadonlyArray<Options>, never, Needed> = Effec
   const records = yield* JobRecords
   const outbox = yield* Outbox
   const transport = yield* Transport
-  const { daemonId } = yield* DaemonConfig
+  const { daemonId, environment } = yield* DaemonConfig
   const { isSteady } = yield* Heart
   const retention = {
     namespaces: yield* Namespaces,
@@ -148,7 +153,8 @@ const makeSweepers: Effect.Effect<ReadonlyArray<Options>, never, Needed> = Effec
     entries: yield* EntryRetention,
     archive: yield* Archive,
     incidents: yield* Incidents,
-    settings: yield* Settings
+    settings: yield* Settings,
+    desk: yield* ReceiptDesk
   }
   return [
     OutboxRelaySweeper.make(outbox, transport),
@@ -161,6 +167,7 @@ const makeSweepers: Effect.Effect<ReadonlyArray<Options>, never, Needed> = Effec
     RollupSweeper.make(yield* Rollups),
     DetectorSweeper.make(yield* detectorHouse),
     ErasureSweeper.make(yield* erasureHouse),
+    MerkleSweeper.make({ desk: yield* ReceiptDesk, receipts: yield* Receipts, key: yield* NetworkKey, environment }),
     ...(yield* makeSinks)
   ]
 })
@@ -176,7 +183,7 @@ const erasureHouse = Effect.gen(function* () {
     records: yield* JobRecords,
     retention: yield* RecordRetention,
     archive: yield* Archive,
-    signer: yield* Signer,
+    key: yield* NetworkKey,
     search: yield* JobSearch,
     store: yield* JobStore,
     namespaces: yield* Namespaces

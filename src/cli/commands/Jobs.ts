@@ -8,6 +8,7 @@ import { show } from "../Show.ts"
 import { jobExport } from "./JobExport.ts"
 import { jobList } from "./JobList.ts"
 import { jobShow, JobRowView } from "./JobShow.ts"
+import { jobReceipt } from "./Receipts.ts"
 import { jobTail } from "./JobTail.ts"
 
 const showExplanation = show(Schema.Struct({ sentences: Schema.Array(Schema.String) }), ({ sentences }) =>
@@ -37,4 +38,4 @@ const cancel: Command = {
   run: posts((input) => at("jobs", argument(input, 0), "cancel"), showCancelled)
 }
 
-export const jobCommands: ReadonlyArray<Command> = [jobList, jobShow, jobTail, cancel, explain, jobExport]
+export const jobCommands: ReadonlyArray<Command> = [jobList, jobShow, jobTail, cancel, explain, jobExport, jobReceipt]

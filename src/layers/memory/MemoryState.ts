@@ -24,6 +24,7 @@ import type { JobEvent } from "../../schemas/JobEvent.ts"
 import { isTerminal, type JobRow } from "../../schemas/JobState.ts"
 import type { ApiKey, Namespace } from "../../schemas/Namespace.ts"
 import type { NodeRow, Restriction, RestrictionKind } from "../../schemas/NodeProfile.ts"
+import type { SignedRoot } from "../../schemas/Receipt.ts"
 import type { SettingsVersion } from "../../schemas/RuntimeSettings.ts"
 import type { AccountRollup, CreditRollup, JobRollup, RollupDefinition } from "../../schemas/Rollup.ts"
 import type { ErasureStone } from "../../schemas/Tombstone.ts"
@@ -36,6 +37,8 @@ import type { RestrictionChange } from "../NodeRegistry.ts"
 import type { OutboxRow } from "../Outbox.ts"
 import type { AwayDay } from "../RollupDays.ts"
 import type { Standing } from "../RollupFold.ts"
+import type { KnownKey } from "../NetworkKeys.ts"
+import type { Block, Leaf } from "../Receipts.ts"
 import type { SweeperState } from "../SweeperStates.ts"
 
 /** What belongs to one namespace. */
@@ -118,6 +121,11 @@ export interface State {
   readonly rollups: RollupState
   readonly erasures: Map<ErasureId, Erasure>
   readonly stones: Map<JobId, ErasureStone>
+  readonly leaves: Map<JobId, Leaf>
+  /** In order of their numbers. */
+  readonly roots: Array<{ readonly root: SignedRoot; readonly blocks: ReadonlyArray<Block> }>
+  readonly networkKeys: Map<string, Omit<KnownKey, "daemons">>
+  readonly networkKeyUses: Map<DaemonId, string>
 }
 
 export class MemoryState extends Context.Service<MemoryState, State>()("resultity/layers/memory/MemoryState") {}
@@ -147,7 +155,11 @@ export const make = ({ soleOwner = true }: { readonly soleOwner?: boolean } = {}
     away: new Map()
   },
   erasures: new Map(),
-  stones: new Map()
+  stones: new Map(),
+  leaves: new Map(),
+  roots: [],
+  networkKeys: new Map(),
+  networkKeyUses: new Map()
 })
 
 export const layer: Layer.Layer<MemoryState> = Layer.sync(MemoryState, () => make())

@@ -13,11 +13,13 @@ import * as MemoryJobStore from "./MemoryJobStore.ts"
 import * as MemoryJobSurvey from "./MemoryJobSurvey.ts"
 import * as MemoryModeration from "./MemoryModeration.ts"
 import * as MemoryNamespaces from "./MemoryNamespaces.ts"
+import * as MemoryNetworkKeys from "./MemoryNetworkKeys.ts"
 import * as MemoryNodeRegistry from "./MemoryNodeRegistry.ts"
 import * as MemoryNotices from "./MemoryNotices.ts"
 import * as MemoryOutbox from "./MemoryOutbox.ts"
 import * as MemoryRollupDays from "./MemoryRollupDays.ts"
 import * as MemoryRollups from "./MemoryRollups.ts"
+import * as MemoryReceipts from "./MemoryReceipts.ts"
 import * as MemorySettings from "./MemorySettings.ts"
 import * as MemoryState from "./MemoryState.ts"
 import * as MemorySweeperStates from "./MemorySweeperStates.ts"
@@ -40,7 +42,9 @@ const stores = Layer.mergeAll(
   MemoryNotices.layer,
   MemoryRollups.layer,
   MemoryRollupDays.layer,
-  MemoryErasures.layer
+  MemoryErasures.layer,
+  MemoryReceipts.layer,
+  MemoryNetworkKeys.layer
 )
 
 /** With what reads the settings beside them. */

@@ -55,6 +55,10 @@ export interface JobDocument extends Readonly<Record<Body, string | null>> {
   readonly completeness: string
   readonly truncatedReason: string | null
   readonly held: boolean
+  readonly salt?: string
+  /** JSON text, as it is kept of records of this program. */
+  readonly nodeProof?: string
+  readonly receipt?: string
   /** By body: the file that holds it, while the field itself is null. */
   readonly files: Readonly<Partial<Record<Body, string | null>>>
   /** Of the newest writer; an older one changes nothing. */

@@ -1,6 +1,8 @@
 /** A job's record as fields of a document and back. A patch touches just the fields of what it names. What comes back is trusted to be what went in. */
 import { Long } from "mongodb"
 import type { JobRecord } from "../../schemas/JobRecord.ts"
+import type { NodeProof } from "../../schemas/NodeProof.ts"
+import type { Receipt } from "../../schemas/Receipt.ts"
 import type { RecordPatch } from "../JobRecords.ts"
 import type { JobDocument } from "./Collections.ts"
 import { readOrNull, storedOrNull, storedText } from "./StoredText.ts"
@@ -64,7 +66,10 @@ const ENCODERS: Encoders = {
   completeness: (completeness) => ({ completeness }),
   truncatedReason: (reason) => ({ truncatedReason: storedOrNull(reason) }),
   moments: (moments) => ({ moments: JSON.stringify(moments) }),
-  held: (held) => ({ held })
+  held: (held) => ({ held }),
+  salt: (salt) => (salt === undefined ? {} : { salt }),
+  nodeProof: (proof) => (proof === undefined ? {} : { nodeProof: JSON.stringify(proof) }),
+  receipt: (receipt) => (receipt === undefined ? {} : { receipt: JSON.stringify(receipt) })
 }
 
 const fieldsFor = <Field extends keyof Encoders>(field: Field, patch: RecordPatch): Fields => {
@@ -126,7 +131,10 @@ export const recordOf = (stored: JobDocument): JobRecord => ({
   held: stored.held,
   ...(typeof stored.tombstone === "string"
     ? { tombstone: json<JobRecord["tombstone"]>(stored.tombstone) as never }
-    : {})
+    : {}),
+  ...(stored.salt === undefined ? {} : { salt: stored.salt }),
+  ...(stored.nodeProof === undefined ? {} : { nodeProof: json<NodeProof | null>(stored.nodeProof) }),
+  ...(stored.receipt === undefined ? {} : { receipt: json<Receipt>(stored.receipt) })
 })
 
 export const costOf = ({ cost }: Pick<JobDocument, "cost">): JobRecord["cost"] =>

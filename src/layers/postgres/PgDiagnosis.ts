@@ -20,7 +20,7 @@ import {
 } from "../Diagnosis.ts"
 import { quoted } from "./Migrations.ts"
 import { migrations } from "./migrations/index.ts"
-import { type Ask, connections, durability, oldTransactions, sizes } from "./PgServerChecks.ts"
+import { type Ask, connections, durability, networkKeys, oldTransactions, sizes } from "./PgServerChecks.ts"
 import { text } from "./PgValues.ts"
 
 export interface PgDiagnosisOptions {
@@ -78,6 +78,7 @@ export const diagnose = (options: PgDiagnosisOptions): Effect.Effect<ReadonlyArr
       durability(ask),
       connections(ask),
       oldTransactions(ask),
+      networkKeys(ask, options.schema),
       sizes(ask, options.schema)
     ]
   })

@@ -101,3 +101,28 @@ export const sizes = (ask: Ask, schema: string): Check => ({
     good(`the database has ${size(database)}, schema ${schema} ${size(own)}; watch its disk yourself, it does not tell`)
   )
 })
+
+const KEYS_THERE = "SELECT to_regclass($1 || '.network_key_use') IS NOT NULL AS there"
+const KEYS_IN_USE = (schema: string) => `SELECT count(DISTINCT used.key_id)::int AS keys, count(*)::int AS daemons,
+    coalesce(string_agg(DISTINCT used.key_id, ', '), '') AS names
+  FROM ${schema}.network_key_use AS used JOIN ${schema}.daemon ON daemon.id = used.daemon_id AND daemon.state = 'live'`
+
+/** Whether the living daemons speak for the network with one key. */
+export const networkKeys = (ask: Ask, schema: string): Check => ({
+  what: "network key",
+  todo: LOOK,
+  verdict: Effect.gen(function* () {
+    const { there } = yield* ask<{ there: boolean }>(KEYS_THERE, quoted(schema))
+    if (!there) return good("none yet; the first daemon says which")
+    const { keys, daemons, names } = yield* ask<{ keys: number; daemons: number; names: string }>(
+      KEYS_IN_USE(quoted(schema))
+    )
+    if (daemons === 0) return good("no daemon lives")
+    return keys === 1
+      ? good(`living daemons sign with ${names}`)
+      : warning(
+          `living daemons sign with ${keys} keys: ${names}`,
+          "Start them all with the same RESULTITY_NETWORK_KEY: receipts of one network should have one signer."
+        )
+  })
+})

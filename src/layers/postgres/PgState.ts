@@ -8,10 +8,12 @@ import * as Daemons from "./PgDaemons.ts"
 import * as PgJobs from "./PgJobs.ts"
 import * as Erasures from "./PgErasures.ts"
 import * as Namespaces from "./PgNamespaces.ts"
+import * as NetworkKeys from "./PgNetworkKeys.ts"
 import * as NodeRegistry from "./PgNodeRegistry.ts"
 import * as Notices from "./PgNotices.ts"
 import * as RollupDays from "./PgRollupDays.ts"
 import * as Rollups from "./PgRollups.ts"
+import * as Receipts from "./PgReceipts.ts"
 import * as Settings from "./PgSettings.ts"
 import * as StateRows from "./PgStateRows.ts"
 import * as SweeperStates from "./PgSweeperStates.ts"
@@ -36,7 +38,9 @@ export const over = (daemons: typeof Daemons.layer) =>
     Notices.layer,
     Rollups.layer,
     RollupDays.layer,
-    Erasures.layer
+    Erasures.layer,
+    Receipts.layer,
+    NetworkKeys.layer
   )
 
 export const layer = (options: PgClient.PgOptions) => Layer.provide(over(Daemons.layer), PgClient.layer(options))

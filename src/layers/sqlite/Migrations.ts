@@ -10,6 +10,7 @@ import { rollupsSchema } from "./RollupsSchema.ts"
 import { searchSchema } from "./SearchSchema.ts"
 import { DatabaseNewer } from "./SqliteErrors.ts"
 import { retentionSchema } from "./RetentionSchema.ts"
+import { receiptsSchema } from "./ReceiptsSchema.ts"
 import { stateSchema } from "./StateSchema.ts"
 import { webhooksSchema } from "./WebhooksSchema.ts"
 
@@ -33,7 +34,8 @@ export const migrations: ReadonlyArray<Migration> = [
   { name: "episodes and what detectors ask", sql: episodesSchema },
   { name: "feedback by time", sql: feedbackSchema },
   { name: "times of jobs, logs by type", sql: searchSchema },
-  { name: "bodies that leave first, erasures", sql: retentionSchema }
+  { name: "bodies that leave first, erasures", sql: retentionSchema },
+  { name: "receipts", sql: receiptsSchema }
 ]
 
 const TABLE = `CREATE TABLE IF NOT EXISTS migration (

@@ -4,6 +4,8 @@
  */
 import type { SQLInputValue, SQLOutputValue } from "node:sqlite"
 import type { JobRecord } from "../../schemas/JobRecord.ts"
+import type { NodeProof } from "../../schemas/NodeProof.ts"
+import type { Receipt } from "../../schemas/Receipt.ts"
 import type { RecordPatch } from "../JobRecords.ts"
 
 export type Row = Readonly<Record<string, SQLOutputValue>>
@@ -47,7 +49,10 @@ const COLUMNS: Columns = {
   completeness: (completeness) => [["completeness", completeness]],
   truncatedReason: (reason) => [["truncated_reason", freeText(reason)]],
   moments: (moments) => [["moments", JSON.stringify(moments)]],
-  held: (held) => [["held", held ? 1 : 0]]
+  held: (held) => [["held", held ? 1 : 0]],
+  salt: (salt) => [["salt", salt ?? null]],
+  nodeProof: (proof) => [["node_proof", proof === undefined ? null : JSON.stringify(proof)]],
+  receipt: (receipt) => [["receipt", receipt === undefined ? null : JSON.stringify(receipt)]]
 }
 
 const FIELDS = Object.keys(COLUMNS) as ReadonlyArray<keyof Columns>
@@ -75,7 +80,7 @@ export const allColumns = (record: JobRecord): ReadonlyArray<Column> => [
 /** The columns that `toRecord` needs, from `record` with its input and output. A cost may be above 2^53, so it is read as text. */
 export const SELECT_RECORD = `SELECT r.job_id, r.version, r.service, r.environment, r.namespace_id, r.key_id, r.client_tag, r.priority,
   r.constraints, r.state, r.error_code, r.created_at, r.finished_at, r.routing, r.evaluation, r.system, CAST(r.cost AS TEXT) AS cost,
-  r.workflow, r.completeness, r.truncated_reason, r.moments, r.held, r.tombstone, i.body AS input, o.body AS output
+  r.workflow, r.completeness, r.truncated_reason, r.moments, r.held, r.tombstone, r.salt, r.node_proof, r.receipt, i.body AS input, o.body AS output
   FROM record AS r JOIN record_input AS i USING (number) LEFT JOIN record_output AS o USING (number)`
 
 export const text = (row: Row, name: string): string => {
@@ -134,5 +139,12 @@ export const toRecord = (row: Row): JobRecord => ({
   truncatedReason: maybe(row, "truncated_reason", json<string>),
   moments: json(row, "moments"),
   held: number(row, "held") === 1,
-  ...(row["tombstone"] === null ? {} : { tombstone: json<NonNullable<JobRecord["tombstone"]>>(row, "tombstone") })
+  ...(row["tombstone"] === null ? {} : { tombstone: json<NonNullable<JobRecord["tombstone"]>>(row, "tombstone") }),
+  ...given("salt", maybe(row, "salt", text)),
+  ...given("nodeProof", maybe(row, "node_proof", json<NodeProof | null>)),
+  ...given("receipt", maybe(row, "receipt", json<Receipt>))
 })
+
+/** The field, unless nothing was written to its column. A proof that is null was written as JSON. */
+const given = <Field extends "salt" | "nodeProof" | "receipt">(field: Field, value: JobRecord[Field] | null) =>
+  value === null ? {} : ({ [field]: value } as Pick<JobRecord, Field>)

@@ -9,11 +9,13 @@ import * as JobStore from "./SqliteJobStore.ts"
 import * as Erasures from "./SqliteErasures.ts"
 import * as JobSurvey from "./SqliteJobSurvey.ts"
 import * as Namespaces from "./SqliteNamespaces.ts"
+import * as NetworkKeys from "./SqliteNetworkKeys.ts"
 import * as NodeRegistry from "./SqliteNodeRegistry.ts"
 import * as Notices from "./SqliteNotices.ts"
 import * as Outbox from "./SqliteOutbox.ts"
 import * as RollupDays from "./SqliteRollupDays.ts"
 import * as Rollups from "./SqliteRollups.ts"
+import * as Receipts from "./SqliteReceipts.ts"
 import * as Settings from "./SqliteSettings.ts"
 import * as StateRows from "./SqliteStateRows.ts"
 import * as SweeperStates from "./SqliteSweeperStates.ts"
@@ -37,5 +39,7 @@ export const layer = Layer.mergeAll(
   Notices.layer,
   Rollups.layer,
   RollupDays.layer,
-  Erasures.layer
+  Erasures.layer,
+  Receipts.layer,
+  NetworkKeys.layer
 )

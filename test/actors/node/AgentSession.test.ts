@@ -65,6 +65,12 @@ describe("a handshake", () => {
     ],
     ["of the other environment", { environment: "mainnet" }, "wrong_environment", "wrong_environment"],
     [
+      "of the protocol before, whose results say less",
+      { authenticate: (frame) => ({ ...frame, protocol: AGENT_PROTOCOL - 1 }) },
+      "bad_frame",
+      "protocol"
+    ],
+    [
       "of another protocol",
       { authenticate: (frame) => ({ ...frame, protocol: AGENT_PROTOCOL + 1 }) },
       "bad_frame",

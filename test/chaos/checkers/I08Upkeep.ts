@@ -7,7 +7,7 @@ import { gunzipSync } from "node:zlib"
 import type * as MemoryRecords from "../../../src/layers/memory/MemoryRecords.ts"
 import type { SweeperState } from "../../../src/layers/SweeperStates.ts"
 import type { Call, Checker, Scene } from "../support/History.ts"
-import { lineOf } from "../support/Upkeep.ts"
+import { lineOf, withoutReceipt } from "../support/Upkeep.ts"
 
 export const makeI08 = (): Checker => {
   const epochs = new Map<string, number>()
@@ -65,7 +65,7 @@ const archivedIn = ({ blobs }: MemoryRecords.State): ReadonlyMap<string, Readonl
     for (const line of gunzipSync(bytes).toString("utf8").split("\n")) {
       if (line === "") continue
       const { record } = JSON.parse(line) as { readonly record: { readonly jobId: string } }
-      lines.set(record.jobId, [...(lines.get(record.jobId) ?? []), line])
+      lines.set(record.jobId, [...(lines.get(record.jobId) ?? []), withoutReceipt(line)])
     }
   }
   return lines

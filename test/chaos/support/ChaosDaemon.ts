@@ -27,7 +27,6 @@ import * as MemoryWebhookSender from "../../../src/layers/memory/MemoryWebhookSe
 import type * as MemoryState from "../../../src/layers/memory/MemoryState.ts"
 import * as MemoryStateLayers from "../../../src/layers/memory/MemoryStateLayers.ts"
 import * as MemoryStateRows from "../../../src/layers/memory/MemoryStateRows.ts"
-import * as MemorySigner from "../../../src/layers/memory/MemorySigner.ts"
 import * as MemoryTransport from "../../../src/layers/memory/MemoryTransport.ts"
 import { Namespaces } from "../../../src/layers/Namespaces.ts"
 import { NodeRegistry } from "../../../src/layers/NodeRegistry.ts"
@@ -36,6 +35,8 @@ import { Relay } from "../../../src/layers/Relay.ts"
 import { RecordRetention } from "../../../src/layers/RecordRetention.ts"
 import { SweeperStates } from "../../../src/layers/SweeperStates.ts"
 import { Traces } from "../../../src/layers/Traces.ts"
+import { testKey } from "../../support/networkKey.ts"
+import * as NetworkKey from "../../../src/layers/NetworkKey.ts"
 import { Transport } from "../../../src/layers/Transport.ts"
 import * as Orchestrator from "../../../src/Orchestrator.ts"
 import { DaemonId, type JobId } from "../../../src/schemas/Ids.ts"
@@ -78,9 +79,10 @@ export interface Shared {
 export const storesOver = ({ state, records, live, broker, relay }: Shared, name: string) =>
   Layer.mergeAll(
     MemoryStateLayers.over(state),
+    NetworkKey.of(testKey),
     MemoryRecordsLayers.over(records),
     MemoryRelay.over(relay),
-    Layer.mergeAll(MemoryStateRows.layer, MemorySigner.layer),
+    MemoryStateRows.layer,
     MemoryWebhookSender.layer,
     Layer.mergeAll(MemoryLiveNodes.layer, MemoryLeases.layer).pipe(Layer.provide(Layer.succeed(MemoryLive, live))),
     Layer.effect(Transport, MemoryTransport.make(name)).pipe(Layer.provide(Layer.succeed(MemoryBroker, broker)))

@@ -31,13 +31,21 @@ const Line = Schema.Struct({
 })
 const encodeLine = Schema.encodeSync(Schema.toCodecJson(Line))
 
-/** What an archive has to say of this job. */
+/** A receipt comes to a record late, and is then the only thing that does. */
+export const withoutReceipt = (line: string): string => {
+  const { record, ...rest } = JSON.parse(line) as { readonly record: { readonly receipt?: unknown } }
+  const { receipt: _receipt, ...others } = record
+  return canonicalJson({ ...rest, record: others } as never)
+}
+
+/** What an archive has to say of this job, but for its receipt. */
 export const lineOf = (records: MemoryRecords.State, { record, mark }: MemoryRecords.StoredRecord): string => {
   const logs = records.logs
     .filter(({ number, entry }) => entry.jobId === record.jobId && (mark === null || number <= mark.logsSeen))
     .map(({ entry }) => entry)
     .toSorted((a, b) => a.at - b.at)
-  return canonicalJson(encodeLine({ record, traces: records.traces.get(record.jobId)?.events ?? [], logs }) as never)
+  const traces = records.traces.get(record.jobId)?.events ?? []
+  return withoutReceipt(canonicalJson(encodeLine({ record, traces, logs }) as never))
 }
 
 export const keepUp = async (run: Run, plan: UpkeepPlan): Promise<void> => {

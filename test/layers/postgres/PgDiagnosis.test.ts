@@ -41,6 +41,27 @@ withPostgres("the diagnosis of PostgreSQL", () => {
       assert.lengthOf(rows, 0)
     })
 
+    it("says which key living daemons sign with, and complains when they have two", async () => {
+      const client = openClient(made)
+      await client.context()
+      await client.dispose()
+      const here = { url, schema: made.schema }
+      const keyFinding = async () => findingOf(await examine(diagnose(here)), "network key")
+      assert.include((await keyFinding()).said, "no daemon lives")
+      for (const n of [1, 2]) {
+        await shell(
+          made.schema,
+          `INSERT INTO daemon (id, state, started_at, beat_at, lock_key) VALUES ('daemon_k${n}', 'live', 1, 1, 0)`,
+          `INSERT INTO network_key VALUES ('nk_${n}', '${"ab".repeat(32)}', ${n})`,
+          `INSERT INTO network_key_use VALUES ('daemon_k${n}', 'nk_${n}')`
+        )
+        const { level, said } = await keyFinding()
+        assert.strictEqual(level, n === 1 ? "good" : "warning")
+        assert.include(said, n === 1 ? "sign with nk_1" : "2 keys: nk_1, nk_2")
+      }
+      await shell(made.schema, "DELETE FROM network_key_use", "DELETE FROM network_key", "DELETE FROM daemon")
+    })
+
     it("complains of nothing after it, then of older and of newer steps", async () => {
       const client = openClient(made)
       await client.context()

@@ -10,6 +10,7 @@ import { PgClient } from "../../../src/layers/postgres/PgClient.ts"
 import { DUE, LANES, ORPHANS, WAITING } from "../../../src/layers/postgres/PgJobSurvey.ts"
 import { GET } from "../../../src/layers/postgres/PgJobStore.ts"
 import { PENDING } from "../../../src/layers/postgres/PgOutbox.ts"
+import { DUE as ENDED, LEAVES } from "../../../src/layers/postgres/PgReceipts.ts"
 import { BALANCE, ENTRIES } from "../../../src/layers/postgres/PgCreditLedger.ts"
 import {
   aClaim,
@@ -31,6 +32,8 @@ const QUESTIONS = {
   lanes: { text: LANES, types: "", values: "", index: "job_lane" },
   pending: { text: PENDING, types: "bigint, bigint", values: "1, 10", index: "outbox_due" },
   balance: { text: BALANCE, types: "text", values: "'ns_a'", index: "credit_balance_pkey" },
+  ended: { text: ENDED, types: "bigint, text, bigint, bigint", values: "1, '', 10, 10", index: "job_ended" },
+  leaves: { text: LEAVES, types: "bigint, text, bigint", values: "1, '', 10", index: "receipt_leaf_of_hour" },
   entries: { text: ENTRIES, types: "text, bigint, bigint", values: "'ns_a', 0, 10", index: "credit_entry_pkey" }
 } as const
 

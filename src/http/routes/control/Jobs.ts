@@ -41,8 +41,9 @@ const get = open(
   })
 )
 
-/** Operators do not read what customers ask, are answered, and say of it. */
-const withoutText = (record: JobRecord) => {
+/** Operators do not read what customers ask, are answered, and say of it, nor the salt of its hashes. The receipt has a route of its own. */
+const withoutText = (all: JobRecord) => {
+  const { salt: _salt, receipt: _receipt, ...record } = all
   const { request: _, ...input } = record.input
   const { choices, ...output } = record.output ?? { choices: [] }
   const { feedback, ...evaluation } = record.evaluation

@@ -6,6 +6,7 @@ import { webhooks } from "./0004_webhooks.ts"
 import { rollups } from "./0005_rollups.ts"
 import { closedNotices } from "./0006_closed_notices.ts"
 import { erasures } from "./0007_erasures.ts"
+import { receipts } from "./0008_receipts.ts"
 import type { Migration } from "./Migration.ts"
 
 export type { Migration } from "./Migration.ts"
@@ -17,5 +18,6 @@ export const migrations: ReadonlyArray<Migration> = [
   webhooks,
   rollups,
   closedNotices,
-  erasures
+  erasures,
+  receipts
 ]
