@@ -74,6 +74,18 @@ for (const path of documents) {
   }
 }
 
+/** Rows of the mission's requirements, and the titles of the tests that prove them. */
+const ROWS = 99
+const requirements = existsSync("docs/requirements.md") ? read("docs/requirements.md").split("\n") : []
+for (let row = 1; row <= ROWS; row++) {
+  const line = requirements.find((text) => text.startsWith(`| S${row} |`))
+  if (line === undefined) say("docs/requirements.md", `says nothing of S${row}`)
+  for (const [, title = "", target = ""] of line?.matchAll(/\[([^\]]+)\]\(\.\.\/(test\/[^)]+)\)/g) ?? []) {
+    const isThere = existsSync(target) && read(target).includes(title.replaceAll("\\|", "|"))
+    if (!isThere) say("docs/requirements.md", `S${row} names a test that is not in ${target}: ${title}`)
+  }
+}
+
 const UNFINISHED = new RegExp(
   `\\b(${["TO", "DO"].join("")}|${["FIX", "ME"].join("")}|X{3}|${["HA", "CK"].join("")})\\b`
 )

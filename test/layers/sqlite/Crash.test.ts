@@ -104,7 +104,7 @@ describe("a data folder", () => {
   it.effect("holds everything that was acknowledged and nothing by halves, when a commit found the disk full", () =>
     Effect.gen(function* () {
       const path = join(yield* dataFolder, "data.db")
-      const child = yield* spawnDaemon(path, "work", 1_000)
+      const child = yield* spawnDaemon(path, "work", 1_500)
       const lines = yield* killAfter(child, Infinity)
       assert.strictEqual(lines.at(-1), "Outage")
       assert.isAtLeast(lines.length, 100)
