@@ -4,6 +4,8 @@ const rooms = {
   "^src/schemas/": ["^src/schemas/"],
   "^src/policies/": ["^src/schemas/", "^src/policies/"],
   "^src/kernel/": ["^src/kernel/"],
+  // Blocks of snapshots, for daemons and for whoever reads them without one.
+  "^src/snapshots/": ["^src/(schemas|policies|snapshots)/", doors],
   [doors]: ["^src/schemas/", doors],
   "^src/layers/([^/]+)/": ["^src/schemas/", doors, "^src/layers/$1/"],
   "^src/actors/[^/]+\\.ts$": ["^src/(schemas|policies|kernel)/", doors, "^src/actors/[^/]+\\.ts$"],
@@ -15,6 +17,8 @@ const rooms = {
     "^src/actors/node/NodeMessages\\.ts$"
   ],
   "^src/actors/(dispatch|node|sweep)/": ["^src/(schemas|policies|kernel)/", doors, "^src/actors/($1/|[^/]+\\.ts$)"],
+  "^src/actors/sweep/SnapshotSweeper\\.ts$": ["^src/snapshots/Snapshots\\.ts$"],
+  "^src/actors/sweep/SweepSupervisor\\.ts$": ["^src/snapshots/Snapshots\\.ts$"],
   // The upkeep of quality reaches the gate and the nodes where everybody else does.
   "^src/actors/quality/": [
     "^src/(schemas|policies|kernel)/",
@@ -28,10 +32,11 @@ const rooms = {
     doors,
     "^src/http/",
     "^src/kernel/Registry\\.ts$",
-    "^src/actors/(ReceiptDesk|Root)\\.ts$",
+    "^src/actors/(LongWork|ReceiptDesk|Root)\\.ts$",
     "^src/actors/job/(Admission|JobStreams)\\.ts$",
     "^src/actors/node/NodeSupervisor\\.ts$",
-    "^src/actors/sweep/(SweepSupervisor|SweepReport)\\.ts$"
+    "^src/actors/sweep/(SweepSupervisor|SweepReport)\\.ts$",
+    "^src/snapshots/(Snapshots|Blocks)\\.ts$"
   ],
   // The agent signs what the daemon verifies: the one door that both ends share.
   "^src/agent/": ["^src/schemas/", "^src/agent/", "^src/layers/Signatures\\.ts$"],
@@ -40,6 +45,17 @@ const rooms = {
   "^src/cli/receipt/": ["^src/layers/ReceiptCheck\\.ts$"],
   // Segments are read without a daemon: what one is stands at the door, where they are in `ArchivePlaces`.
   "^src/cli/archive/": ["^src/ArchivePlaces\\.ts$", "^src/layers/(Archive|Outage)\\.ts$"],
+  // Snapshots too, and a restore fills a store before there is a daemon.
+  "^src/cli/snapshot/": [
+    "^src/(ArchivePlaces|SnapshotStores)\\.ts$",
+    "^src/snapshots/",
+    "^src/layers/(Archive|Outage)\\.ts$"
+  ],
+  "^src/SnapshotStores\\.ts$": [
+    "^src/DaemonOptions\\.ts$",
+    "^src/layers/(Outage|StateRows)\\.ts$",
+    "^src/layers/(sqlite/(SqliteClient|SqliteStateRows)|postgres/(PgClient|PgStateRows))\\.ts$"
+  ],
   "^src/ArchivePlaces\\.ts$": [
     "^src/DaemonOptions\\.ts$",
     "^src/layers/(Archive|Outage|files/FileArchive|s3/S3Archive)\\.ts$"
@@ -57,7 +73,7 @@ const rooms = {
   "^src/DaemonOptions\\.ts$": ["^src/schemas/"],
   "^src/Bootstrap\\.ts$": ["^src/schemas/", doors],
   "^src/SimulatedNodes\\.ts$": ["^src/schemas/", "^src/agent/"],
-  "^src/Orchestrator\\.ts$": ["^src/(kernel|actors)/", "^src/http/(Server|Restarts)\\.ts$", doors],
+  "^src/Orchestrator\\.ts$": ["^src/(kernel|actors)/", "^src/snapshots/Snapshots\\.ts$", "^src/http/(Server|Restarts)\\.ts$", doors],
   "^src/main\\.ts$": ["^src/[A-Z][A-Za-z]+\\.ts$", "^src/http/Server\\.ts$", "^src/schemas/", doors]
 }
 
@@ -71,6 +87,7 @@ const packages = {
   "node_modules/ws/": "^src/(http|agent)/",
   "node_modules/effect/dist/(http|http-api)/": "^src/((http|agent|cli)/|Telemetry\\.ts$)",
   "node_modules/aws4fetch/": "^src/layers/s3/",
+  "node_modules/(@ipld|multiformats)/": "^src/(snapshots|cli/snapshot)/",
   "node_modules/@noble/": "^src/(agent/|layers/Signatures\\.ts$)",
   "node_modules/@effect/platform-node/": "^src/(main\\.ts$|http/|agent/|cli/)"
 }

@@ -104,7 +104,9 @@ const look = async (root: string): Promise<Found> => {
   if (kind === null) return null
   if (kind === "file") return { hint: "; it is a file" }
   const names = await readdir(root)
-  if ((await kindOf(join(root, "segments"))) === "folder") return "archive"
+  for (const folder of ["segments", "snapshots"]) {
+    if ((await kindOf(join(root, folder))) === "folder") return "archive"
+  }
   if (names.some((name) => /^seg_.*\.(?:manifest\.json|ndjson\.gz)$/.test(name)))
     return { hint: "; name the one above" }
   if (names.includes("archive")) return { hint: `; is it ${join(root, "archive")}?` }

@@ -5,7 +5,6 @@ import * as Layer from "effect/Layer"
 import type * as Redacted from "effect/Redacted"
 import * as FileArchive from "./layers/files/FileArchive.ts"
 import { type JobSink, JobSinks } from "./layers/JobSinks.ts"
-import * as FileSigner from "./layers/files/FileSigner.ts"
 import { MemoryBroker } from "./layers/memory/MemoryBroker.ts"
 import * as MemoryArchive from "./layers/memory/MemoryArchive.ts"
 import * as MemoryLeases from "./layers/memory/MemoryLeases.ts"
@@ -29,7 +28,6 @@ import * as S3Archive from "./layers/s3/S3Archive.ts"
 import * as SqliteClient from "./layers/sqlite/SqliteClient.ts"
 import * as SqliteRecords from "./layers/sqlite/SqliteRecords.ts"
 import * as SqliteState from "./layers/sqlite/SqliteState.ts"
-import * as MemorySigner from "./layers/memory/MemorySigner.ts"
 
 /** What is true right now, and what is on its way: lost with the process in both profiles, and made again from what is stored. */
 const passing = Layer.mergeAll(
@@ -55,7 +53,6 @@ export const embedded = (dataFolder: string, key: NetworkKey.NetworkKey["Service
     networkKey(key, dataFolder),
     sqlite(join(dataFolder, "resultity.db")),
     FileArchive.layer({ root: join(dataFolder, "archive") }),
-    FileSigner.layer(dataFolder),
     passing
   )
 
@@ -64,7 +61,6 @@ export const memory = Layer.mergeAll(
   sqlite(":memory:"),
   NetworkKey.ephemeral,
   MemoryArchive.layer.pipe(Layer.provide(MemoryRecords.layer)),
-  MemorySigner.layer,
   passing
 )
 
@@ -117,7 +113,6 @@ export const cluster = (servers: Servers, dataFolder: string, key: NetworkKey.Ne
     MongoRecords.layer({ url: mongodbUrl, database: installation }),
     StandInRateLimits.layer.pipe(Layer.provideMerge(RedisLive.layer({ url: redisUrl, prefix: installation }))),
     RabbitTransport.layer({ url: rabbitmqUrl, prefix: installation }),
-    FileSigner.layer(dataFolder),
     s3 === null
       ? FileArchive.layer({ root: join(dataFolder, "archive") })
       : S3Archive.layer({ ...s3, prefix: installation })

@@ -52,7 +52,7 @@ export const DaemonOptions = Schema.Struct({
   controlHost: Schema.NonEmptyString,
   controlPort: PortNumber,
   controlKey: Schema.NullOr(ControlKey),
-  /** The network signs receipts with it; null: the one in the data folder. */
+  /** The network signs receipts, snapshots and stones with it; null: the one in the data folder. */
   networkKey: Schema.NullOr(Schema.NonEmptyString),
   /** Gateways whose X-Forwarded-For is believed. */
   trustedProxies: Schema.Array(AddressRange),

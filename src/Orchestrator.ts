@@ -18,6 +18,7 @@ import { JobSupervisor } from "./actors/job/JobSupervisor.ts"
 import { ModelGate } from "./actors/job/ModelGate.ts"
 import { OverloadGate } from "./actors/job/OverloadGate.ts"
 import { Publisher } from "./actors/job/Publisher.ts"
+import { LongWork } from "./actors/LongWork.ts"
 import * as SettingsWatch from "./actors/SettingsWatch.ts"
 import { Mail } from "./actors/Mail.ts"
 import { NodeSupervisor } from "./actors/node/NodeSupervisor.ts"
@@ -37,6 +38,7 @@ import { LiveNodes } from "./layers/LiveNodes.ts"
 import { Readiness } from "./layers/Readiness.ts"
 import { Settings } from "./layers/Settings.ts"
 import { Transport } from "./layers/Transport.ts"
+import { Snapshots } from "./snapshots/Snapshots.ts"
 
 /** For a daemon of a cluster: the program around everything here. */
 export { withSharedClock } from "./kernel/SharedClock.ts"
@@ -82,7 +84,7 @@ export const actors = Mail.open.pipe(
   Layer.provideMerge(Mail.layer),
   Layer.provideMerge(kernel),
   Layer.provideMerge(ReceiptDesk.layer),
-  Layer.provideMerge(Layer.mergeAll(Heart.layer, Probes.layer))
+  Layer.provideMerge(Layer.mergeAll(Heart.layer, Probes.layer, LongWork.layer, Snapshots.layer))
 )
 
 /** An operator may restart one actor, or a supervisor with all below it. */

@@ -18,8 +18,10 @@ import { recordCommands } from "./commands/Records.ts"
 import { receiptCommands } from "./commands/Receipts.ts"
 import { rollupCommands } from "./commands/Rollups.ts"
 import { settingCommands } from "./commands/SettingCommands.ts"
+import { snapshotCommands } from "./commands/Snapshots.ts"
 import { sweeperCommands } from "./commands/Sweepers.ts"
 import { webhookCommands } from "./commands/Webhooks.ts"
+import { workCommands } from "./commands/Works.ts"
 
 export const COMMANDS: ReadonlyArray<Command> = [
   ...jobCommands,
@@ -33,6 +35,8 @@ export const COMMANDS: ReadonlyArray<Command> = [
   ...rollupCommands,
   ...sweeperCommands,
   ...archiveCommands,
+  ...snapshotCommands,
+  ...workCommands,
   ...receiptCommands,
   ...daemonCommands,
   ...actorCommands,

@@ -58,7 +58,7 @@ const ofAll = (commands: ReadonlyArray<Command>): string =>
     "Usage: resultity COMMAND [options]\n",
     `Processes (each has its own --help):
 ${line("daemon", "accepts jobs, finds nodes for them, streams the answers back")}${line("node", "joins a model runtime to a daemon as a node")}${line("doctor", "looks at the servers and folders of a daemon and says what to do")}`,
-    `Commands, over a daemon's control listener (archive with --from needs none):
+    `Commands, over a daemon's control listener (archive and snapshot with --from need none):
 ${commands.map((command) => line(callOf(command), command.summary)).join("")}`,
     common,
     EXIT_CODES,

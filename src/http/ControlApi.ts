@@ -1,9 +1,7 @@
 /** The groups of the control listener. Answers are the house's own shapes; those without a schema are described as objects. */
 import * as Schema from "effect/Schema"
-import * as HttpApiEndpoint from "effect/http-api/HttpApiEndpoint"
 import * as HttpApiGroup from "effect/http-api/HttpApiGroup"
 import * as HttpApiSchema from "effect/http-api/HttpApiSchema"
-import * as OpenApi from "effect/http-api/OpenApi"
 import { SegmentManifest } from "../schemas/Archive.ts"
 import { Erasure } from "../schemas/Erasure.ts"
 import { Incident } from "../schemas/Incident.ts"
@@ -14,6 +12,7 @@ import { RollupDefinition } from "../schemas/Rollup.ts"
 import { ReceiptFile } from "../schemas/Receipt.ts"
 import { SettingsVersion } from "../schemas/RuntimeSettings.ts"
 import { Notice, Webhook, WebhookStanding } from "../schemas/Webhook.ts"
+import { ByReason, get, id, many, Objects, optional, order, page, post, Reason, says } from "./ApiWords.ts"
 import { RestartOrder } from "./routes/control/Actors.ts"
 import { EraseOrder } from "./routes/control/Erasures.ts"
 import { HoldOrder } from "./routes/control/Jobs.ts"
@@ -24,11 +23,7 @@ import { AddSetOrder } from "./routes/control/Quality.ts"
 import { ArchiveRollupsOrder } from "./routes/control/Rollups.ts"
 import { SettingsOrder } from "./routes/control/Settings.ts"
 import { CreateWebhookOrder } from "./routes/control/Webhooks.ts"
-
-const { get, post } = HttpApiEndpoint
-const id = { id: Schema.String }
-const optional = Schema.optionalKey(Schema.String)
-const says = OpenApi.Summary
+import { SnapshotsGroup, Works } from "./SnapshotApi.ts"
 
 const Balance = Schema.Struct({
   granted: Schema.String,
@@ -36,15 +31,6 @@ const Balance = Schema.Struct({
   reserved: Schema.String,
   spent: Schema.String
 })
-const many = <S extends Schema.Top>(schema: S) => Schema.Struct({ data: Schema.Array(schema) })
-const Objects = many(Schema.JsonObject)
-const page = { after: optional, limit: optional }
-
-/** An order's own fields with its reason, which may come in the header `x-reason` instead. */
-const order = <Fields extends Schema.Struct.Fields>(schema: Schema.Struct<Fields>) =>
-  schema.pipe(Schema.fieldsAssign({ reason: Schema.optionalKey(Schema.String) }))
-const Reason = Schema.Struct({ reason: Schema.optionalKey(Schema.String) })
-const ByReason = { payload: Reason, success: Schema.JsonObject } as const
 const NodeAnswer = Schema.Struct({ node: Schema.JsonObject })
 const nodeOrder = { params: id, payload: order(RestrictOrder), success: NodeAnswer } as const
 const nodeReason = { params: id, payload: Reason, success: NodeAnswer } as const
@@ -385,6 +371,8 @@ export const ControlGroups = [
   Oversight,
   WebhooksGroup,
   QualityGroup,
+  SnapshotsGroup,
+  Works,
   Rules,
   Health
 ] as const

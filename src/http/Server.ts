@@ -35,9 +35,11 @@ import { oversightRoutes } from "./routes/control/Oversight.ts"
 import { rollupRoutes } from "./routes/control/Rollups.ts"
 import { makeRecordRoutes } from "./routes/control/Records.ts"
 import { settingsRoutes } from "./routes/control/Settings.ts"
+import { snapshotRoutes } from "./routes/control/Snapshots.ts"
 import { upkeepRoutes } from "./routes/control/Upkeep.ts"
 import { qualityRoutes } from "./routes/control/Quality.ts"
 import { webhookRoutes } from "./routes/control/Webhooks.ts"
+import { workRoutes } from "./routes/control/Works.ts"
 import { feedbackRoutes } from "./routes/Feedback.ts"
 import { incidentRoutes } from "./routes/Incidents.ts"
 import { inferenceRoutes } from "./routes/Inference.ts"
@@ -103,6 +105,8 @@ const makeControlRoutes = Effect.gen(function* () {
     ...daemonRoutes,
     ...settingsRoutes,
     ...webhookRoutes,
+    ...snapshotRoutes,
+    ...workRoutes,
     ...(yield* makeRecordRoutes),
     ...erasureRoutes,
     ...controlReceiptRoutes,

@@ -57,6 +57,8 @@ export class Archive extends Context.Service<
     readonly list: Effect.Effect<ReadonlyArray<SegmentManifest>, BrokenSegment | Outage>
     /** Whether it answers, by one question whose cost does not grow with what it holds. */
     readonly ping: Effect.Effect<void, Outage>
+    /** Cold storage itself, for what is no segment: blocks of snapshots. Names under `segments/` are not for its users. */
+    readonly blobs: Driver
   }
 >()("resultity/layers/Archive") {}
 
@@ -219,7 +221,8 @@ export const make = (driver: Driver): Archive["Service"] => {
     verify: Effect.fn("Archive.verify")((id: SegmentId) => Effect.map(checked(id), ({ manifest }) => manifest)),
     lines: Effect.fn("Archive.lines")((id: SegmentId) => Effect.map(checked(id), ({ lines }) => lines)),
     list: Effect.map(listed, ({ current }) => current),
-    ping: Effect.asVoid(driver.get("segments/ping"))
+    ping: Effect.asVoid(driver.get("segments/ping")),
+    blobs: driver
   })
 }
 
@@ -234,7 +237,13 @@ export const none: Archive["Service"] = Archive.of({
   lines: (segmentId) => Effect.fail(new BrokenSegment({ segmentId, why: "has no manifest" })),
   settle: Effect.succeed([]),
   list: Effect.succeed([]),
-  ping: Effect.void
+  ping: Effect.void,
+  blobs: {
+    put: () => Effect.fail(nowhere),
+    remove: () => Effect.fail(nowhere),
+    get: () => Effect.succeed(null),
+    names: () => Effect.succeed([])
+  }
 })
 
 /** For back ends: a failure of theirs as an `Outage` of the archive. */

@@ -30,6 +30,7 @@ export const slotsRecovered = counter(
 export const messagesUnreadable = counter("resultity_messages_unreadable_total", "Messages that are no envelopes")
 export const subscribersCut = counter("resultity_subscribers_cut_total", "Readers cut off because they fell behind")
 export const notices = counter("resultity_notices_total", "Attempts to deliver a notice to a webhook, by outcome")
+export const works = counter("resultity_works_total", "Long works that are over, by kind and state")
 export const rollupEntries = counter(
   "resultity_rollup_entries_total",
   "Ledger entries taken into rollups, by definition"

@@ -30,6 +30,8 @@ export const WebhookId = prefixed("webhook").pipe(Schema.brand("WebhookId"))
 export type WebhookId = typeof WebhookId.Type
 export const NoticeId = prefixed("notice").pipe(Schema.brand("NoticeId"))
 export type NoticeId = typeof NoticeId.Type
+export const WorkId = prefixed("work").pipe(Schema.brand("WorkId"))
+export type WorkId = typeof WorkId.Type
 export const ErasureId = prefixed("erasure").pipe(Schema.brand("ErasureId"))
 export type ErasureId = typeof ErasureId.Type
 export const EnvelopeId = prefixed("msg").pipe(Schema.brand("EnvelopeId"))
@@ -70,6 +72,7 @@ export const freshSessionId = fresh<SessionId>("session")
 export const freshIncidentId = fresh<IncidentId>("incident")
 export const freshWebhookId = fresh<WebhookId>("webhook")
 export const freshNoticeId = fresh<NoticeId>("notice")
+export const freshWorkId = fresh<WorkId>("work")
 export const freshErasureId = fresh<ErasureId>("erasure")
 export const freshEnvelopeId = fresh<EnvelopeId>("msg")
 

@@ -56,6 +56,10 @@ export const RuntimeSettings = Schema.Struct({
   outboxMax: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 10_000_000 })),
   /** Jobs that may wait in one lane before admission answers 503. */
   laneMax: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 10_000_000 })),
+  /** Age of the last snapshot at which the next one is made; 0: none by itself. Versions of earlier programs have none. */
+  snapshotEveryMs: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 31_622_400_000 })).pipe(
+    Schema.withDecodingDefaultKey(Effect.succeed(0))
+  ),
   /** A job that completed after so long is a warning. Stored settings may be older than this rule, and those below. */
   slowJobMs: Ms.pipe(Schema.withDecodingDefaultKey(Effect.succeed(120_000))),
   /** The mean probability of an answer's tokens below which it is one of low confidence. */
@@ -110,6 +114,7 @@ export const initialSettings: typeof RuntimeSettings.Encoded = {
   idempotencyMs: 86_400_000,
   outboxMax: 100_000,
   laneMax: 100_000,
+  snapshotEveryMs: 0,
   retention: initialRetention,
   blindPerHour: 0,
   replicaShare: 0,

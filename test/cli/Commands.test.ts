@@ -5,6 +5,7 @@ import { COMMANDS } from "../../src/cli/Commands.ts"
 import { callAt, fake } from "./FakeControl.ts"
 import { ledgerCases } from "./ledgerCases.ts"
 import * as Sample from "./samples.ts"
+import { snapshotCases } from "./snapshotCases.ts"
 import { erasureCases } from "./erasureCases.ts"
 import { incidentCases } from "./incidentCases.ts"
 import { qualityCases } from "./qualityCases.ts"
@@ -28,6 +29,7 @@ interface Case {
 const CASES: ReadonlyArray<Case> = [
   ...incidentCases,
   ...webhookCases,
+  ...snapshotCases,
   ...ledgerCases,
   ...recordCases,
   ...erasureCases,
@@ -258,14 +260,8 @@ describe("a command", () => {
   }
 
   it("is covered here, whichever it is", () => {
-    const elsewhere = new Set([
-      "jobs tail",
-      "jobs export",
-      "archive cat",
-      "archive restore",
-      "jobs receipt",
-      "receipt verify"
-    ])
+    const elsewhere = new Set(["jobs tail", "jobs export", "jobs receipt", "archive cat", "archive restore"])
+    for (const name of ["snapshot export", "snapshot restore", "snapshot fork", "receipt verify"]) elsewhere.add(name)
     const covered = CASES.map(({ argv }) => argv)
     for (const { path } of COMMANDS) {
       const name = path.join(" ")
@@ -300,7 +296,9 @@ describe("a command", () => {
         ["receipt", "roots"],
         ["lanes"],
         ["logs"],
-        ["webhooks", "list"]
+        ["webhooks", "list"],
+        ["snapshot", "list"],
+        ["works", "list"]
       ]
       for (const argv of lists) {
         control.answer(nothing)

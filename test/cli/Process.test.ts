@@ -53,9 +53,11 @@ describe("help", () => {
         // Those that ask no daemon look into a folder that is not here.
         assert.match(
           err,
-          (words.includes("--from") && words[1] === "archive") || (words[1] === "receipt" && words[2] === "verify")
-            ? /^(not_found|usage): /
-            : /^unreachable: /,
+          words.includes("--from") && (words[1] === "archive" || words[1] === "snapshot")
+            ? /^not_found: /
+            : words[1] === "receipt" && words[2] === "verify"
+              ? /^(not_found|usage): /
+              : /^unreachable: /,
           example
         )
       }

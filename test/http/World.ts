@@ -6,6 +6,7 @@ import { Clock, Context, Deferred, Effect, Layer, Option, Redacted, Ref } from "
 import { Admission, type JobRequest } from "../../src/actors/job/Admission.ts"
 import { type JobSignal, JobStreams } from "../../src/actors/job/JobStreams.ts"
 import { type AgentSocket, NodeSupervisor } from "../../src/actors/node/NodeSupervisor.ts"
+import { LongWork } from "../../src/actors/LongWork.ts"
 import { SweepSupervisor } from "../../src/actors/sweep/SweepSupervisor.ts"
 import * as Backends from "../../src/Backends.ts"
 import { LogRequests } from "../../src/http/RequestLog.ts"
@@ -21,6 +22,7 @@ import type { JobId } from "../../src/schemas/Ids.ts"
 import type { JobRow } from "../../src/schemas/JobState.ts"
 import type { Namespace } from "../../src/schemas/Namespace.ts"
 import { type Refusal, refuse } from "../../src/schemas/Refusal.ts"
+import { Snapshots } from "../../src/snapshots/Snapshots.ts"
 import type { TokenEvent } from "../../src/schemas/TokenEvent.ts"
 import { aDaemonId, aJob, aNamespace, anApiKey, credits } from "../support/factories.ts"
 
@@ -285,7 +287,17 @@ const world = ({ ratePerSecond = 1000 }: Wishes) =>
 export const makeWorld = (wishes: Wishes = {}) =>
   world(wishes).pipe(
     Layer.provideMerge(Server.layer),
-    Layer.provideMerge(Layer.mergeAll(admission, streams, supervisors, Registry.layer, ReceiptDesk.layer)),
+    Layer.provideMerge(
+      Layer.mergeAll(
+        admission,
+        streams,
+        supervisors,
+        Registry.layer,
+        ReceiptDesk.layer,
+        LongWork.layer,
+        Snapshots.layer
+      )
+    ),
     Layer.provideMerge(Layer.mergeAll(Backends.memory, outbound, Layer.effect(PlayState, makeState), config(wishes))),
     Layer.provideMerge(Layer.succeed(LogRequests, wishes.logs ?? false))
   )

@@ -19,7 +19,7 @@ import { Namespaces } from "../../src/layers/Namespaces.ts"
 import { Outage } from "../../src/layers/Outage.ts"
 import { RecordRetention } from "../../src/layers/RecordRetention.ts"
 import { Settings } from "../../src/layers/Settings.ts"
-import { Signer } from "../../src/layers/Signer.ts"
+import { NetworkKey } from "../../src/layers/NetworkKey.ts"
 import { Traces } from "../../src/layers/Traces.ts"
 import type { Namespace } from "../../src/schemas/Namespace.ts"
 import type { RetentionSettings } from "../../src/schemas/Retention.ts"
@@ -38,7 +38,7 @@ export type Stores =
   | Namespaces
   | RecordRetention
   | Settings
-  | Signer
+  | NetworkKey
   | Traces
 
 /** What stands at the doors of one life. */
@@ -89,7 +89,7 @@ export const makeHouse = Effect.fnUntraced(function* (life: Life = living(), has
     records: of(JobRecords),
     search: of(JobSearch),
     store: of(JobStore),
-    signer: of(Signer),
+    key: of(NetworkKey),
     desk: { completed: Effect.succeed }
   }
   return { retention: RetentionSweeper.make(house), erasure: ErasureSweeper.make(house) }

@@ -46,7 +46,6 @@ import { RecordRetention } from "../../src/layers/RecordRetention.ts"
 import { Relay } from "../../src/layers/Relay.ts"
 import { Rollups } from "../../src/layers/Rollups.ts"
 import { Settings } from "../../src/layers/Settings.ts"
-import * as MemorySigner from "../../src/layers/memory/MemorySigner.ts"
 import { SweeperStates } from "../../src/layers/SweeperStates.ts"
 import { Traces } from "../../src/layers/Traces.ts"
 import { daemonConfigOf } from "./daemonConfig.ts"
@@ -135,7 +134,6 @@ const storesOver = (shared: Shared, name: string) =>
       Layer.provide(Layer.succeed(MemoryLive.MemoryLive, shared.live))
     ),
     MemoryRelay.over(shared.relay),
-    MemorySigner.layer,
     shared.sender,
     Layer.effect(Transport, MemoryTransport.make(name)).pipe(
       Layer.provide(Layer.succeed(MemoryBroker.MemoryBroker, shared.broker))

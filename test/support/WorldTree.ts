@@ -27,6 +27,7 @@ import { Leases } from "../../src/layers/Leases.ts"
 import { LiveNodes } from "../../src/layers/LiveNodes.ts"
 import { Settings } from "../../src/layers/Settings.ts"
 import { Transport } from "../../src/layers/Transport.ts"
+import { snapshotHouse } from "./worldSnapshots.ts"
 
 const dispatcher = Layer.effectDiscard(
   Effect.gen(function* () {
@@ -60,5 +61,5 @@ export const tree = Mail.open.pipe(
   Layer.provideMerge(Root.layer),
   Layer.provideMerge(Layer.mergeAll(Registry.layer, ActorEvents.layer)),
   Layer.provideMerge(ReceiptDesk.layer),
-  Layer.provideMerge(Heart.layer)
+  Layer.provideMerge(Layer.mergeAll(Heart.layer, snapshotHouse))
 )

@@ -7,9 +7,9 @@ import * as Effect from "effect/Effect"
 import type { Archive, BrokenSegment } from "../../layers/Archive.ts"
 import type { Erasures } from "../../layers/Erasures.ts"
 import type { JobRecords } from "../../layers/JobRecords.ts"
+import type { NetworkKey } from "../../layers/NetworkKey.ts"
 import { Outage } from "../../layers/Outage.ts"
 import type { RecordRetention } from "../../layers/RecordRetention.ts"
-import type { Signer } from "../../layers/Signer.ts"
 import { erasureMarkOf, successorOf } from "../../policies/Retention.ts"
 import type { SegmentManifest } from "../../schemas/Archive.ts"
 import { bodySha256 } from "../../schemas/Body.ts"
@@ -24,7 +24,7 @@ export interface ErasingHouse {
   readonly records: JobRecords["Service"]
   readonly retention: RecordRetention["Service"]
   readonly archive: Archive["Service"]
-  readonly signer: Signer["Service"]
+  readonly key: NetworkKey["Service"]
 }
 
 type Facts = Pick<JobRecord, "jobId" | "namespaceId" | "finishedAt" | "tombstone">
@@ -32,13 +32,13 @@ type Facts = Pick<JobRecord, "jobId" | "namespaceId" | "finishedAt" | "tombstone
 const SCOPE = { _tag: "Operator", by: "sweeper/erasure" } as const
 
 /** The first stone of a job stands, and with it the hash of what was there when it was first found. */
-const buryFor = ({ erasures, signer }: ErasingHouse, { jobId, namespaceId, finishedAt }: Facts, sha256: string) =>
+const buryFor = ({ erasures, key }: ErasingHouse, { jobId, namespaceId, finishedAt }: Facts, sha256: string) =>
   Effect.gen(function* () {
     const known = yield* erasures.stone(jobId)
     if (known !== null) return known
     const erasedAt = yield* Clock.currentTimeMillis
-    const bare = { jobId, namespaceId, finishedAt: finishedAt ?? 0, sha256, erasedAt, key: signer.publicKey }
-    return yield* erasures.bury({ ...bare, signature: signer.sign(stoneBytes(bare)) })
+    const bare = { jobId, namespaceId, finishedAt: finishedAt ?? 0, sha256, erasedAt, key: key.publicKey }
+    return yield* erasures.bury({ ...bare, signature: key.sign(() => stoneBytes(bare)).signature })
   })
 
 const hashOf = (record: JobRecord): string => record.tombstone?.sha256 ?? bodySha256(record)

@@ -32,7 +32,6 @@ import { RecordRetention } from "../../layers/RecordRetention.ts"
 import { Rollups } from "../../layers/Rollups.ts"
 import { Settings } from "../../layers/Settings.ts"
 import { Signals } from "../../layers/Signals.ts"
-import { Signer } from "../../layers/Signer.ts"
 import { SweeperStates, type SweeperState } from "../../layers/SweeperStates.ts"
 import { Traces } from "../../layers/Traces.ts"
 import { Transport } from "../../layers/Transport.ts"
@@ -41,7 +40,9 @@ import { WebhookSender } from "../../layers/WebhookSender.ts"
 import { nodeAddress, sweeperAddress } from "../../schemas/Address.ts"
 import type { DaemonId, NodeId } from "../../schemas/Ids.ts"
 import { refuse, type Refusal } from "../../schemas/Refusal.ts"
+import { Snapshots } from "../../snapshots/Snapshots.ts"
 import { Heart } from "../Heart.ts"
+import { LongWork } from "../LongWork.ts"
 import { Mail } from "../Mail.ts"
 import { QualityReach } from "../QualityReach.ts"
 import { ReceiptDesk } from "../ReceiptDesk.ts"
@@ -57,6 +58,7 @@ import * as OwnerReaper from "./OwnerReaper.ts"
 import * as QualitySweeper from "./QualitySweeper.ts"
 import * as RecordRepairSweeper from "./RecordRepairSweeper.ts"
 import * as RetentionSweeper from "./RetentionSweeper.ts"
+import * as SnapshotSweeper from "./SnapshotSweeper.ts"
 import * as RollupSweeper from "./RollupSweeper.ts"
 import * as SinkSweeper from "./SinkSweeper.ts"
 import { spec, type Options, type SweepHouse, type SweeperMessage } from "./Sweeper.ts"
@@ -125,6 +127,7 @@ type Needed =
   | JobStore
   | JobSurvey
   | LiveNodes
+  | LongWork
   | Mail
   | Namespaces
   | NodeRegistry
@@ -141,7 +144,7 @@ type Needed =
   | Scope.Scope
   | Settings
   | Signals
-  | Signer
+  | Snapshots
   | Traces
   | Transport
   | Webhooks
@@ -172,6 +175,7 @@ const makeSweepers: Effect.Effect<ReadonlyArray<Options>, never, Needed> = Effec
     RetentionSweeper.make(retention),
     RecordRepairSweeper.make({ records, store, traces: yield* Traces }),
     WebhookSweeper.make(yield* webhookHouse),
+    SnapshotSweeper.make({ settings: yield* Settings, snapshots: yield* Snapshots, works: yield* LongWork }),
     RollupSweeper.make(yield* Rollups),
     DetectorSweeper.make(yield* detectorHouse),
     ErasureSweeper.make(yield* erasureHouse),
@@ -210,7 +214,7 @@ const erasureHouse = Effect.gen(function* () {
     records: yield* JobRecords,
     retention: yield* RecordRetention,
     archive: yield* Archive,
-    signer: yield* Signer,
+    key: yield* NetworkKey,
     search: yield* JobSearch,
     store: yield* JobStore,
     namespaces: yield* Namespaces

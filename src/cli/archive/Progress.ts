@@ -50,7 +50,7 @@ export const size = (bytes: number): string => {
   return `${power === 0 ? Math.round(value) : value.toFixed(1)} ${UNITS[power] ?? ""}`
 }
 
-const span = (ms: number): string => {
+export const span = (ms: number): string => {
   const seconds = Math.ceil(ms / 1000)
   if (seconds < 120) return `${seconds} s`
   return seconds < 7200 ? `${Math.ceil(seconds / 60)} min` : `${Math.ceil(seconds / 3600)} h`

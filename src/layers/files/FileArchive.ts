@@ -86,8 +86,16 @@ const readOrNull = async (path: string): Promise<Uint8Array | null> => {
   }
 }
 
+const filesIn = (folder: string) => readdir(folder, { recursive: true, withFileTypes: true })
+
+/** Reads the folder that the prefix names and nothing beside it: there may be many blobs of another kind. */
 const listNames = async (root: string, prefix: string): Promise<ReadonlyArray<string>> => {
-  const entries = await readdir(root, { recursive: true, withFileTypes: true })
+  const folder = prefix.slice(0, prefix.lastIndexOf("/") + 1)
+  const entries = await filesIn(join(root, folder)).catch((cause: unknown) => {
+    if (folder === "" || !isMissing(cause)) throw cause
+    // Nothing of that kind is there, which says nothing when the root is gone too.
+    return readdir(root).then(() => [])
+  })
   return entries
     .filter((entry) => entry.isFile() && !entry.name.endsWith(PART))
     .map((entry) => join(entry.parentPath, entry.name).slice(root.length + 1))

@@ -15,6 +15,7 @@ import * as RollupDays from "./PgRollupDays.ts"
 import * as Rollups from "./PgRollups.ts"
 import * as Receipts from "./PgReceipts.ts"
 import * as Settings from "./PgSettings.ts"
+import * as StateRows from "./PgStateRows.ts"
 import * as SweeperStates from "./PgSweeperStates.ts"
 import * as Webhooks from "./PgWebhooks.ts"
 
@@ -31,6 +32,7 @@ export const over = (daemons: typeof Daemons.layer) =>
     daemons,
     Audit.layer,
     Settings.layer,
+    StateRows.layer,
     SweeperStates.layer,
     Webhooks.layer,
     Notices.layer,

@@ -13,6 +13,7 @@ import type * as Scope from "effect/Scope"
 import type { Outage } from "../Outage.ts"
 import * as FolderLock from "./FolderLock.ts"
 import * as GroupCommit from "./GroupCommit.ts"
+import * as Lasting from "./LastingTransactions.ts"
 import { migrate } from "./Migrations.ts"
 import { createPrivate } from "./PrivateFile.ts"
 import { type DatabaseNewer, type DataFolderInUse, type During, exitOf, outageOf } from "./SqliteErrors.ts"
@@ -33,6 +34,10 @@ export class SqliteClient extends Context.Service<
     readonly write: GroupCommit.GroupCommit["write"]
     /** Runs `body` now, on committed data; all its statements see the same state. */
     readonly read: <A>(during: During, body: (sql: Statements.Sql) => A) => Effect.Effect<A, Outage>
+    /** A reader of its own, which sees the committed data of this instant as long as the scope lasts, whatever is written meanwhile. */
+    readonly view: (during: During) => Effect.Effect<Statements.Sql, Outage, Scope.Scope>
+    /** One transaction, taken back at the end of the scope unless it was committed by then. For a database that nobody else writes to meanwhile. */
+    readonly alone: (during: During) => Effect.Effect<Statements.Sql, Outage, Scope.Scope>
   }
 >()("resultity/layers/sqlite/SqliteClient") {}
 
@@ -58,7 +63,12 @@ const make = Effect.fnUntraced(function* ({ path, batchMax }: SqliteOptions) {
   const sql = Statements.make(db)
   const group = GroupCommit.make(db, sql, path === IN_MEMORY ? WalSync.none : WalSync.make(path), batchMax)
   yield* Effect.addFinalizer(() => Effect.sync(group.close))
-  return SqliteClient.of({ write: group.write, read: makeRead(db, sql) })
+  return SqliteClient.of({
+    write: group.write,
+    read: makeRead(db, sql),
+    view: (during) => Lasting.view(db, path === IN_MEMORY ? null : path, during),
+    alone: (during) => Lasting.alone(db, sql, during)
+  })
 })
 
 const makeRead =

@@ -17,6 +17,7 @@ import * as RollupDays from "./SqliteRollupDays.ts"
 import * as Rollups from "./SqliteRollups.ts"
 import * as Receipts from "./SqliteReceipts.ts"
 import * as Settings from "./SqliteSettings.ts"
+import * as StateRows from "./SqliteStateRows.ts"
 import * as SweeperStates from "./SqliteSweeperStates.ts"
 import * as Webhooks from "./SqliteWebhooks.ts"
 
@@ -32,6 +33,7 @@ export const layer = Layer.mergeAll(
   Daemons.layer,
   Audit.layer,
   Settings.layer,
+  StateRows.layer,
   SweeperStates.layer,
   Webhooks.layer,
   Notices.layer,

@@ -11,17 +11,17 @@ import * as Backends from "../../../src/Backends.ts"
 import { Erasures } from "../../../src/layers/Erasures.ts"
 import * as MemoryRecordsLayers from "../../../src/layers/memory/MemoryRecordsLayers.ts"
 import * as MemoryStateLayers from "../../../src/layers/memory/MemoryStateLayers.ts"
-import * as MemorySigner from "../../../src/layers/memory/MemorySigner.ts"
 import { ErasureId } from "../../../src/schemas/Ids.ts"
 import { eraseAll, provided, sweepAll, theNamespace } from "../../support/RetentionHouse.ts"
 import { CANARY, erasureLaws, telltale } from "./erasureLaws.ts"
+import { testNetworkKey } from "../../support/networkKey.ts"
 
 const home = mkdtempSync(join(tmpdir(), "erasure-"))
 afterAll(() => rmSync(home, { recursive: true, force: true }))
 let folders = 0
 const folder = () => join(home, `${++folders}`)
 
-erasureLaws("memory", () => Layer.mergeAll(MemoryRecordsLayers.layer, MemoryStateLayers.layer, MemorySigner.layer))
+erasureLaws("memory", () => Layer.mergeAll(MemoryRecordsLayers.layer, MemoryStateLayers.layer, testNetworkKey))
 erasureLaws("SQLite and files", () => Backends.embedded(folder()))
 
 /** Every file below, those of the archive unpacked. */

@@ -7,16 +7,12 @@ import { afterAll } from "vitest"
 import * as Backends from "../../../src/Backends.ts"
 import * as MemoryRecordsLayers from "../../../src/layers/memory/MemoryRecordsLayers.ts"
 import * as MemoryStateLayers from "../../../src/layers/memory/MemoryStateLayers.ts"
-import * as MemorySigner from "../../../src/layers/memory/MemorySigner.ts"
 import { retentionLaws } from "./retentionLaws.ts"
+import { testNetworkKey } from "../../support/networkKey.ts"
 
 const home = mkdtempSync(join(tmpdir(), "retention-"))
 afterAll(() => rmSync(home, { recursive: true, force: true }))
 let folders = 0
 
-retentionLaws(
-  "memory",
-  () => Layer.mergeAll(MemoryRecordsLayers.layer, MemoryStateLayers.layer, MemorySigner.layer),
-  100
-)
+retentionLaws("memory", () => Layer.mergeAll(MemoryRecordsLayers.layer, MemoryStateLayers.layer, testNetworkKey), 100)
 retentionLaws("SQLite and files", () => Backends.embedded(join(home, `${++folders}`)), 100)

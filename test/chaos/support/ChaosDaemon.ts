@@ -26,13 +26,13 @@ import * as MemoryRelay from "../../../src/layers/memory/MemoryRelay.ts"
 import * as MemoryWebhookSender from "../../../src/layers/memory/MemoryWebhookSender.ts"
 import type * as MemoryState from "../../../src/layers/memory/MemoryState.ts"
 import * as MemoryStateLayers from "../../../src/layers/memory/MemoryStateLayers.ts"
+import * as MemoryStateRows from "../../../src/layers/memory/MemoryStateRows.ts"
 import * as MemoryTransport from "../../../src/layers/memory/MemoryTransport.ts"
 import { Namespaces } from "../../../src/layers/Namespaces.ts"
 import { NodeRegistry } from "../../../src/layers/NodeRegistry.ts"
 import { Outbox } from "../../../src/layers/Outbox.ts"
 import { Relay } from "../../../src/layers/Relay.ts"
 import { RecordRetention } from "../../../src/layers/RecordRetention.ts"
-import * as MemorySigner from "../../../src/layers/memory/MemorySigner.ts"
 import { SweeperStates } from "../../../src/layers/SweeperStates.ts"
 import { Traces } from "../../../src/layers/Traces.ts"
 import { testKey } from "../../support/networkKey.ts"
@@ -82,7 +82,7 @@ export const storesOver = ({ state, records, live, broker, relay }: Shared, name
     NetworkKey.of(testKey),
     MemoryRecordsLayers.over(records),
     MemoryRelay.over(relay),
-    MemorySigner.layer,
+    MemoryStateRows.layer,
     MemoryWebhookSender.layer,
     Layer.mergeAll(MemoryLiveNodes.layer, MemoryLeases.layer).pipe(Layer.provide(Layer.succeed(MemoryLive, live))),
     Layer.effect(Transport, MemoryTransport.make(name)).pipe(Layer.provide(Layer.succeed(MemoryBroker, broker)))

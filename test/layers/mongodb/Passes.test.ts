@@ -3,12 +3,12 @@ import { Layer } from "effect"
 import * as MemoryArchive from "../../../src/layers/memory/MemoryArchive.ts"
 import * as MemoryRecords from "../../../src/layers/memory/MemoryRecords.ts"
 import * as MongoRecords from "../../../src/layers/mongodb/MongoRecords.ts"
-import * as MemorySigner from "../../../src/layers/memory/MemorySigner.ts"
 import * as SqliteClient from "../../../src/layers/sqlite/SqliteClient.ts"
 import * as SqliteState from "../../../src/layers/sqlite/SqliteState.ts"
 import { erasureLaws } from "../../actors/sweep/erasureLaws.ts"
 import { retentionLaws } from "../../actors/sweep/retentionLaws.ts"
 import { freshDatabase, withMongo } from "./MongoRig.ts"
+import { testNetworkKey } from "../../support/networkKey.ts"
 
 withMongo("passes over MongoDB", () => {
   const options = freshDatabase()
@@ -17,7 +17,7 @@ withMongo("passes over MongoDB", () => {
       MongoRecords.layer(options),
       SqliteState.layer.pipe(Layer.provide(SqliteClient.layer({ path: ":memory:" }))),
       MemoryArchive.layer.pipe(Layer.provide(MemoryRecords.layer)),
-      MemorySigner.layer
+      testNetworkKey
     )
   retentionLaws("MongoDB", stores, 100)
   erasureLaws("MongoDB", stores)
