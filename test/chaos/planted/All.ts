@@ -39,7 +39,7 @@ const FROM: ReadonlyMap<string, number> = new Map([
   ["take over without fencing the trace", 45],
   ["take over and forget what was stored", 100],
   ["take a job from an owner that lives", 80],
-  ["change a record whatever the epoch", 60],
+  ["change a record whatever the epoch", 100],
   ["no epoch check for sweepers", 50],
   ["never compare the slots", 60]
 ])
