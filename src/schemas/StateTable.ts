@@ -167,7 +167,11 @@ export const NOT_STATE: Readonly<Record<string, string>> = {
   trace: "as record",
   trace_chunk: "as record",
   log: "as record",
-  incident: "as record"
+  incident: "as record",
+  evaluation_set: "holds prompts, and stands with the records",
+  trial: "as record",
+  evidence: "as record",
+  standing: "as record"
 }
 
 export const tableNamed = (name: string): StateTable | undefined => STATE.find((table) => table.name === name)
