@@ -25,6 +25,19 @@ const begin = (over: Parameters<typeof aRequest>[0] = {}) =>
     return { world, daemon, caller, request, job, assigned, order }
   })
 
+/** A job that failed on its first node and went well on the second. */
+const failedOver = Effect.gen(function* () {
+  const { world, job, assigned, order } = yield* begin()
+  yield* assigned
+  const [first, second] = order()
+  first.fail(first.of(job.id), "runtime_error", "node")
+  yield* world.until("moved", () => second.assigned.length === 1)
+  second.finish(second.of(job.id))
+  yield* world.untilOver(job.id)
+  yield* world.rest
+  return { world, job, first, second }
+})
+
 const IDLE_MS = 12_000
 
 const logsOf = (world: World, jobId: JobId, code: string): ReadonlyArray<LogEntry> =>
@@ -103,14 +116,7 @@ describe("the document of a job", () => {
 
   it.effect("S62, S64, S69: names the last node, each fallback and each failure, though the job succeeded", () =>
     Effect.gen(function* () {
-      const { world, job, assigned, order } = yield* begin()
-      yield* assigned
-      const [first, second] = order()
-      first.fail(first.of(job.id), "runtime_error", "node")
-      yield* world.until("moved", () => second.assigned.length === 1)
-      second.finish(second.of(job.id))
-      yield* world.untilOver(job.id)
-      yield* world.rest
+      const { world, job, first, second } = yield* failedOver
       const { state, routing, evaluation, system } = world.record(job.id)
       assert.strictEqual(state, "completed")
       assert.strictEqual(routing.nodeId, second.nodeId)
@@ -181,14 +187,7 @@ describe("the document of a job", () => {
 describe("the log of a job", () => {
   it.effect("S44, S47, S48: tells each retry with cause and delay and each fallback with from and to", () =>
     Effect.gen(function* () {
-      const { world, job, assigned, order } = yield* begin()
-      yield* assigned
-      const [first, second] = order()
-      first.fail(first.of(job.id), "runtime_error", "node")
-      yield* world.until("moved", () => second.assigned.length === 1)
-      second.finish(second.of(job.id))
-      yield* world.untilOver(job.id)
-      yield* world.rest
+      const { world, job, first, second } = yield* failedOver
       const [retry, ...others] = logsOf(world, job.id, "retry")
       assert.deepStrictEqual(others, [])
       assert.deepInclude(retry?.data, { attempt: 1, cause: "runtime_error", failures: 1 })
