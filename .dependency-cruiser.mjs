@@ -88,6 +88,7 @@ const packages = {
   "node_modules/effect/dist/(http|http-api)/": "^src/((http|agent|cli)/|Telemetry\\.ts$)",
   "node_modules/aws4fetch/": "^src/layers/s3/",
   "node_modules/(@ipld|multiformats)/": "^src/(snapshots|cli/snapshot)/",
+  "node_modules/hyparquet": "^src/schemas/ParquetRows\\.ts$",
   "node_modules/@noble/": "^src/(agent/|layers/Signatures\\.ts$)",
   "node_modules/@effect/platform-node/": "^src/(main\\.ts$|http/|agent/|cli/)"
 }

@@ -7,8 +7,8 @@ import type * as Schema from "effect/Schema"
 import { createHash } from "node:crypto"
 import { canonicalJson } from "../schemas/CanonicalJson.ts"
 import type { Endpoint } from "../schemas/Job.ts"
-import type { FinishReason } from "../schemas/TokenEvent.ts"
-import { choicesOf, tokensAsked } from "./Runtime.ts"
+import type { ChoiceText, FinishReason } from "../schemas/TokenEvent.ts"
+import { choicesOf, type RuntimeChunk, tokensAsked } from "./Runtime.ts"
 
 export interface Answer {
   readonly text: string
@@ -57,6 +57,29 @@ export const restAfter = (answer: Answer, prefix: string): ReadonlyArray<string>
     at += piece.length
   }
   return rest
+}
+
+/** What is left to say of all choices, a piece of each in turn. A choice that has said its last piece says no more. */
+export const deltasAfter = (
+  answers: ReadonlyArray<Answer>,
+  prefix: ReadonlyArray<ChoiceText>
+): { readonly deltas: ReadonlyArray<RuntimeChunk>; readonly outputTokens: number } => {
+  const said = new Map(prefix.map((one) => [one.choice, one]))
+  const open = answers.flatMap((answer, choice) =>
+    said.get(choice)?.finished === true
+      ? []
+      : [{ choice, finish: answer.finish, rest: restAfter(answer, said.get(choice)?.text ?? "") }]
+  )
+  const longest = Math.max(...open.map(({ rest }) => rest.length))
+  const deltas: Array<RuntimeChunk> = []
+  for (let at = 0; at <= longest; at++) {
+    for (const { choice, finish, rest } of open) {
+      const text = rest[at]
+      if (text !== undefined) deltas.push({ _tag: "Delta", choice, text })
+      else if (at === rest.length) deltas.push({ _tag: "Delta", choice, text: "", finish })
+    }
+  }
+  return { deltas, outputTokens: open.reduce((sum, { rest }) => sum + rest.length, 0) }
 }
 
 /** How many choices the answer has: `n` for each prompt, or one for each input of an embeddings job. */

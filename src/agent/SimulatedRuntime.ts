@@ -19,7 +19,7 @@ import {
   type RuntimeChunk,
   RuntimeFailed
 } from "./Runtime.ts"
-import { choicesIn, expectedAnswer, expectedEmbedding, restAfter, seeded } from "./SimulatedAnswer.ts"
+import { choicesIn, expectedAnswer, expectedEmbedding, deltasAfter, seeded } from "./SimulatedAnswer.ts"
 
 export interface Character {
   /** For each choice; Infinity sends the answer at once. */
@@ -86,24 +86,9 @@ const chunksOf = (assignment: Assignment): ReadonlyArray<RuntimeChunk> => {
       { _tag: "Usage", promptTokens: prompt, outputTokens: 0 }
     ]
   }
-  const said = new Map(assignment.prefix.map(({ choice, text }) => [choice, text]))
-  const over = new Set(assignment.prefix.filter(({ finished }) => finished).map(({ choice }) => choice))
-  const open = choices.filter((choice) => !over.has(choice))
   const answers = choices.map((choice) => expectedAnswer(endpoint, body, choice))
-  const rests = answers.map((answer, choice) => restAfter(answer, said.get(choice) ?? ""))
-  const longest = Math.max(...rests.map((rest) => rest.length))
-  const chunks: Array<RuntimeChunk> = []
-  for (let at = 0; at <= longest; at++) {
-    for (const choice of open) {
-      const text = rests[choice]?.[at]
-      if (text !== undefined) chunks.push({ _tag: "Delta", choice, text })
-      else if (at === rests[choice]?.length) {
-        chunks.push({ _tag: "Delta", choice, text: "", finish: answers[choice]?.finish ?? "stop" })
-      }
-    }
-  }
-  const outputTokens = rests.reduce((sum, rest) => sum + rest.length, 0)
-  return [...chunks, { _tag: "Usage", promptTokens: prompt, outputTokens }]
+  const { deltas, outputTokens } = deltasAfter(answers, assignment.prefix)
+  return [...deltas, { _tag: "Usage", promptTokens: prompt, outputTokens }]
 }
 
 /** A batch travels at once, after its pause. */

@@ -43,6 +43,7 @@ const optional = Schema.optionalKey(Schema.String)
 const filters = {
   model: optional,
   type: optional,
+  service: optional,
   mode: optional,
   status: optional,
   from: optional,
@@ -86,7 +87,8 @@ export class Jobs extends HttpApiGroup.make("jobs").add(
     query: { ...filters, format: optional, include: optional, after: optional },
     success: [
       Schema.String.pipe(HttpApiSchema.asText({ contentType: "application/x-ndjson" })),
-      Schema.String.pipe(HttpApiSchema.asText({ contentType: "text/csv" }))
+      Schema.String.pipe(HttpApiSchema.asText({ contentType: "text/csv" })),
+      Schema.Uint8Array.pipe(HttpApiSchema.asUint8Array({ contentType: "application/vnd.apache.parquet" }))
     ]
   }).annotate(says, "Take all jobs of a search along; goes on behind the cursor of any row (`after`)"),
   get("retrieveJob", "/v1/jobs/:id", { params: id, success: JobView }).annotate(says, "How a job stands"),

@@ -65,6 +65,7 @@ const filters = {
   namespace: optional,
   model: optional,
   type: optional,
+  service: optional,
   mode: optional,
   status: optional,
   from: optional,
@@ -87,7 +88,8 @@ class Jobs extends HttpApiGroup.make("jobs").add(
     query: { ...filters, format: optional, after: optional },
     success: [
       Schema.String.pipe(HttpApiSchema.asText({ contentType: "application/x-ndjson" })),
-      Schema.String.pipe(HttpApiSchema.asText({ contentType: "text/csv" }))
+      Schema.String.pipe(HttpApiSchema.asText({ contentType: "text/csv" })),
+      Schema.Uint8Array.pipe(HttpApiSchema.asUint8Array({ contentType: "application/vnd.apache.parquet" }))
     ]
   }).annotate(says, "All jobs of a search, without prompt and output; goes on behind the cursor of any row (`after`)"),
   get("getJob", "/control/jobs/:id", { params: id, success: Schema.JsonObject }).annotate(

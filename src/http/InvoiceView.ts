@@ -8,6 +8,7 @@ import { toDecimal } from "../schemas/Credits.ts"
 import { HOUR_MS, hourOf } from "../schemas/Rollup.ts"
 import type { Refusal } from "../schemas/Refusal.ts"
 import type { InvoiceView } from "../schemas/openai/JobView.ts"
+import { harmlessCell } from "./CsvCells.ts"
 import { csvResponse } from "./CsvText.ts"
 import { type Params, readInstant, readRange } from "./Query.ts"
 
@@ -53,32 +54,24 @@ export const invoiceView = (invoice: Invoice): InvoiceView => ({
 const COLUMNS = ["line", "model", "jobs", "prompt_tokens", "output_tokens", "amount", "set_aside"]
 
 /** Charges are negative: the amounts above the closing balance add up to it. */
-export const invoiceCsv = (invoice: Invoice): Effect.Effect<HttpServerResponse> => {
+export const invoiceCsv = (invoice: Invoice): HttpServerResponse => {
   const view = invoiceView(invoice)
-  const line = (name: string, amount: string | null, aside: string | null = null) => [
-    name,
-    null,
-    null,
-    null,
-    null,
-    amount,
-    aside
-  ]
+  const line = (name: string, amount: string, aside = "") => [name, "", "", "", "", amount, aside]
   const charges = invoice.models.map(({ model, jobs, promptTokens, outputTokens, cost }) => [
     "charge",
-    model,
-    jobs,
-    promptTokens,
-    outputTokens,
+    harmlessCell(model),
+    String(jobs),
+    String(promptTokens),
+    String(outputTokens),
     toDecimal(-cost),
-    null
+    ""
   ])
   return csvResponse(`invoice-${invoice.namespaceId}.csv`, COLUMNS, [
     line("opening", view.opening_balance, toDecimal(invoice.opening.reserved)),
     line("granted", view.granted),
     ...charges,
-    line("reserved", null, view.reserved),
-    line("refunded", null, toDecimal(-invoice.refunded)),
+    line("reserved", "", view.reserved),
+    line("refunded", "", toDecimal(-invoice.refunded)),
     line("closing", view.closing_balance, view.open_reservations)
   ])
 }

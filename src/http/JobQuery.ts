@@ -6,6 +6,7 @@ import type { Scope } from "../layers/JobRecords.ts"
 import { type Cursor, type JobFilter, JobSearch, type JobSummary } from "../layers/JobSearch.ts"
 import { JobId, KeyId, NamespaceId, NodeId } from "../schemas/Ids.ts"
 import { Endpoint, Mode } from "../schemas/Job.ts"
+import { Service } from "../schemas/JobRecord.ts"
 import { JobState } from "../schemas/JobState.ts"
 import { type Refusal, refuse } from "../schemas/Refusal.ts"
 import { type Call, type KeyedCall, scopeOf } from "./Call.ts"
@@ -13,7 +14,7 @@ import * as Cursors from "./Cursors.ts"
 import { operatorScope } from "./Operator.ts"
 import { type Params, readInstant, readOneOf, readQuery, readRange, readText } from "./Query.ts"
 
-const SHARED = ["model", "type", "mode", "status", "from", "to", "user", "key", "error"] as const
+const SHARED = ["model", "type", "service", "mode", "status", "from", "to", "user", "key", "error"] as const
 /** A customer looks through his own texts, and knows no node. */
 const CUSTOMER = [...SHARED, "text"] as const
 /** An operator sees no text, so he cannot ask what it says either. */
@@ -60,13 +61,14 @@ export const readScope = (call: Call, namespace: string | undefined): Effect.Eff
 const readFilter = Effect.fnUntraced(function* (params: Params<(typeof SHARED)[number]>) {
   const model = yield* readText("model", params.model)
   const endpoint = yield* readOneOf("type", params.type, Endpoint.literals)
+  const service = yield* readOneOf("service", params.service, Service.literals)
   const mode = yield* readOneOf("mode", params.mode, Mode.literals)
   const state = yield* readOneOf("status", params.status, JobState.literals)
   const clientTag = yield* readText("user", params.user)
   const errorCode = yield* readText("error", params.error)
   const keyId = yield* readId("key", params.key, KeyId)
   const span = yield* readSpan(params)
-  return { ...given({ model, endpoint, mode, state, clientTag, errorCode, keyId }), ...span }
+  return { ...given({ model, endpoint, service, mode, state, clientTag, errorCode, keyId }), ...span }
 })
 
 /** Without bounds the search begins with the newest and ends where the pages do. */

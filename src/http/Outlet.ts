@@ -13,9 +13,9 @@ const STALLED_AFTER = "30 seconds"
 
 export interface Outlet {
   /** False: the client has to be waited for (`drained`). Nothing happens once the answer is over. */
-  readonly put: (text: string) => boolean
+  readonly put: (text: string | Uint8Array) => boolean
   /** Waits while the client reads slower than this is written. */
-  readonly write: (text: string) => Effect.Effect<void>
+  readonly write: (text: string | Uint8Array) => Effect.Effect<void>
   /** True once the head is out: from then on failures cannot be told as an answer. */
   readonly started: () => boolean
   /** Ends the answer; the result is what the handler returns. */
@@ -24,10 +24,10 @@ export interface Outlet {
 
 export const make = (call: Call, head: Readonly<Record<string, string>>): Outlet => {
   const { outgoing } = call
-  const put = (text: string): boolean => {
+  const put = (text: string | Uint8Array): boolean => {
     if (isOver(call)) return true
     if (!outgoing.headersSent) outgoing.writeHead(200, { ...call.answerHeaders, ...head })
-    return text === "" || outgoing.write(text)
+    return text.length === 0 || outgoing.write(text)
   }
   return {
     put,

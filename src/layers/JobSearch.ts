@@ -8,6 +8,7 @@ import * as Semaphore from "effect/Semaphore"
 import type { Credits } from "../schemas/Credits.ts"
 import type { JobId, KeyId, NamespaceId, NodeId } from "../schemas/Ids.ts"
 import type { Endpoint, Mode, Priority } from "../schemas/Job.ts"
+import type { Service } from "../schemas/JobRecord.ts"
 import type { JobState } from "../schemas/JobState.ts"
 import { fold } from "../schemas/JobWords.ts"
 import { type Refusal, refuse } from "../schemas/Refusal.ts"
@@ -24,6 +25,7 @@ export interface JobFilter {
   readonly keyId?: KeyId
   readonly nodeId?: NodeId
   readonly errorCode?: string
+  readonly service?: Service
   /** Half-open over `createdAt`: from ≤ at < to. */
   readonly from?: number
   readonly to?: number

@@ -125,10 +125,14 @@ export const WorkflowRef = Schema.Struct({
 })
 export type WorkflowRef = typeof WorkflowRef.Type
 
+/** The area of the product that a job came from. */
+export const Service = Schema.Literals(["network", "cloud", "space"])
+export type Service = typeof Service.Type
+
 export const JobRecord = Schema.Struct({
   jobId: JobId,
   version: Schema.Int,
-  service: Schema.Literals(["network", "cloud", "space"]),
+  service: Service,
   environment: Environment,
   namespaceId: NamespaceId,
   keyId: KeyId,

@@ -4,6 +4,7 @@ import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Effect, Schema, Stream } from "effect"
 import { Csv } from "effect/encoding"
+import { parquetReadObjects } from "hyparquet"
 import { lineOf } from "../../src/cli/export/Progress.ts"
 import { temporaryFolder } from "../support/Process.ts"
 import { callAt, fake, type FakeControl } from "./FakeControl.ts"
@@ -104,6 +105,33 @@ describe("jobs export", () => {
         assert.strictEqual(readFileSync(file, "utf8"), whole)
       }).pipe(Effect.scoped),
     { arbitrary: { runs: 60 } }
+  )
+
+  it.live("S79: a Parquet comes as NDJSON, so one that broke off is gone on with, and is made when it is whole", () =>
+    Effect.gen(function* () {
+      const control = yield* fake
+      const file = join(temporaryFolder(), "jobs.parquet")
+      const rows = [1, 2, 3].map((at) => ({ jobId: `job_${at}`, createdAt: at, cost: `${at}.5`, cursor: cursorOf(at) }))
+      const text = rows.map((row) => `${JSON.stringify(row)}\n`).join("")
+      writeFileSync(`${file}.part`, text.slice(0, text.length / 2))
+      control.answer((response, { path }) => {
+        const after = new URL(path, "http://x").searchParams.get("after")
+        response.end(text.slice(text.indexOf("\n", text.indexOf(after!)) + 1))
+      })
+      const { exit, out } = yield* callAt(control, "jobs", "export", "--output", file, "--resume")
+      assert.strictEqual(exit, 0)
+      assert.match(out, /^3 jobs in \S+jobs\.parquet, 1 of them from before; /)
+      assert.include(control.asked[0]?.path, "format=ndjson")
+      const { buffer, byteOffset, byteLength } = readFileSync(file)
+      const read = yield* Effect.promise(() =>
+        parquetReadObjects({ file: buffer.slice(byteOffset, byteOffset + byteLength) as ArrayBuffer })
+      )
+      assert.deepStrictEqual(
+        read.map(({ jobId, createdAt, cost, nodeId, cursor }) => [jobId, createdAt.getTime(), cost, nodeId, cursor]),
+        rows.map(({ jobId, createdAt, cost, cursor }) => [jobId, createdAt, Number(cost), null, cursor])
+      )
+      assert.isFalse(existsSync(`${file}.part`))
+    })
   )
 
   it.live("says how to go on when the daemon goes away in the middle", () =>

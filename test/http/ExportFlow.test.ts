@@ -91,7 +91,8 @@ const callOver = (outgoing: FakeOutgoing) =>
 
 const exported: Exported = {
   query: { scope: operator, filter: {}, text: undefined, owner: "operator" },
-  columns: { names: ["jobId"], instants: new Set(), of: ({ jobId }) => ({ jobId }) },
+  columns: [{ name: "jobId", kind: "text" }],
+  rowOf: ({ jobId }) => ({ jobId }),
   bodies: null
 }
 

@@ -2,6 +2,7 @@
 import { assert, it } from "@effect/vitest"
 import { Arbitrary, Effect, Schema, Stream } from "effect"
 import { Csv } from "effect/encoding"
+import { parquetReadObjects } from "hyparquet"
 import { JobRecords } from "../../src/layers/JobRecords.ts"
 import type { JobRecord } from "../../src/schemas/JobRecord.ts"
 import { aFinishedRecord, aJobId, aNodeId, aRecord, credits } from "../support/factories.ts"
@@ -30,6 +31,18 @@ const readCsv = (text: string) =>
   Effect.map(
     Stream.make(text).pipe(Stream.pipeThroughChannel(Csv.decodeString()), Stream.runCollect),
     (rows) => rows as ReadonlyArray<ReadonlyArray<string>>
+  )
+
+/** Read by a reader of the format that knows nothing of who wrote it. */
+const readParquet = (file: ArrayBuffer) =>
+  Effect.promise(() => parquetReadObjects({ file }) as Promise<Array<Record<string, unknown>>>)
+
+const askBytes = (path: string) =>
+  Effect.flatMap(World, ({ url, key }) =>
+    Effect.promise(async () => {
+      const response = await fetch(`${url}${path}`, { headers: { authorization: `Bearer ${key}` } })
+      return { headers: response.headers, bytes: await response.arrayBuffer() }
+    })
   )
 
 interface Line {
@@ -266,5 +279,32 @@ it.effect("A customer finds jobs by key, error and a word of prompt or answer, p
     assert.isTrue(more)
     const second = yield* askAs(`/v1/jobs?text=${encodeURIComponent("grüße")}&limit=2&cursor=${next}`)
     assert.deepStrictEqual(ids(second), [records[0]!.jobId])
+  }).pipe(Effect.provide(makeWorld()))
+)
+
+it.effect("S80: a Parquet has the rows of the NDJSON, with times, integers and credits as what they are", () =>
+  Effect.gen(function* () {
+    yield* place([1_700_000_000_000, 1_700_000_000_001, 1_700_000_000_002], (at) => ({
+      clientTag: at === 1 ? null : `u-${at}`,
+      cost: at === 2 ? null : credits(1_234_567_890_123)
+    }))
+    const { bytes, headers } = yield* askBytes("/v1/jobs/export?format=parquet&include=request")
+    assert.strictEqual(headers.get("content-type"), "application/vnd.apache.parquet")
+    const rows = yield* readParquet(bytes)
+    const lines = linesOf((yield* askAs("/v1/jobs/export?include=request")).text)
+    assert.deepStrictEqual(
+      rows.map((row) => ({
+        ...row,
+        created_at: (row["created_at"] as Date).getTime(),
+        finished_at: (row["finished_at"] as Date).getTime(),
+        prompt_tokens: Number(row["prompt_tokens"]),
+        output_tokens: Number(row["output_tokens"]),
+        cost: row["cost"] === null ? null : "1234567.890123"
+      })),
+      lines as never
+    )
+    assert.strictEqual(rows[1]?.["cost"], 1_234_567.890123)
+    const empty = yield* askBytes("/v1/jobs/export?format=parquet&model=none")
+    assert.deepStrictEqual(yield* readParquet(empty.bytes), [])
   }).pipe(Effect.provide(makeWorld()))
 )

@@ -12,7 +12,7 @@ import {
   type RuntimeChunk,
   RuntimeFailed
 } from "../../src/agent/Runtime.ts"
-import { restAfter } from "../../src/agent/SimulatedAnswer.ts"
+import { deltasAfter } from "../../src/agent/SimulatedAnswer.ts"
 import type { Dice } from "../chaos/support/Dice.ts"
 import { canaryIn, rigAnswer } from "./RigAnswer.ts"
 
@@ -114,21 +114,11 @@ const honest = (assignment: Assignment): Array<Step> => {
   const body = bounded(assignment)
   const n = body["n"]
   const choices = Array.from({ length: typeof n === "number" ? n : 1 }, (_, choice) => choice)
-  const said = new Map(assignment.prefix.map(({ choice, text }) => [choice, text]))
-  const answers = choices.map((choice) => rigAnswer(body, choice))
-  const rests = answers.map((answer, choice) => restAfter(answer, said.get(choice) ?? ""))
-  const longest = Math.max(...rests.map((rest) => rest.length))
-  const steps: Array<Step> = []
-  for (let at = 0; at <= longest; at++) {
-    for (const choice of choices) {
-      const text = rests[choice]?.[at]
-      if (text !== undefined) steps.push({ _tag: "Delta", choice, text })
-      else if (at === rests[choice]?.length)
-        steps.push({ _tag: "Delta", choice, text: "", finish: answers[choice]?.finish ?? "stop" })
-    }
-  }
-  const outputTokens = rests.reduce((sum, rest) => sum + rest.length, 0)
-  return [...steps, { _tag: "Usage", promptTokens: promptTokensGuess(assignment), outputTokens }]
+  const { deltas, outputTokens } = deltasAfter(
+    choices.map((choice) => rigAnswer(body, choice)),
+    assignment.prefix
+  )
+  return [...deltas, { _tag: "Usage", promptTokens: promptTokensGuess(assignment), outputTokens }]
 }
 
 const broken = new RuntimeFailed({ code: "rig_crash", fault: "node" })

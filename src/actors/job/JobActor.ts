@@ -321,6 +321,7 @@ const onClaimed = (state: JobActorState, { claimed, durable }: ClaimAnswer) =>
     if (durable.length > state.feed.events.length) {
       const news = durable.slice(state.feed.events.length)
       state.feed.events.push(...news)
+      for (const choice of finishedIn(news)) state.over.add(choice)
       state.stored = durable.length
       publish(state.feed, durable.length)
       const { counted, firstSeq } = state.attempt

@@ -8,34 +8,40 @@ import { at, Control, type Query } from "../Control.ts"
 import { type ExportFile, openFile } from "../export/ExportFile.ts"
 import { progress } from "../export/Progress.ts"
 import * as RowScan from "../export/RowScan.ts"
+import { finishAsParquet } from "../export/ToParquet.ts"
 import { Output } from "../Output.ts"
 import { counted } from "../Plain.ts"
 import { document } from "../Show.ts"
 import { FILTERS, filtersOf } from "./JobLines.ts"
 
-const FORMATS = ["csv", "ndjson"] as const
+const FORMATS = ["csv", "ndjson", "parquet"] as const
+type Format = (typeof FORMATS)[number]
 
 const PATH = at("jobs", "export")
 
 /** By what is said, or by how the file is named. */
-const formatOf = ({ flags }: Input): RowScan.Format => {
-  const said = FORMATS.find((format) => format === flags.get("format"))
-  return said ?? (flags.get("output")?.endsWith(".csv") === true ? "csv" : "ndjson")
-}
+const formatOf = ({ flags }: Input): Format =>
+  FORMATS.find((format) => format === flags.get("format")) ??
+  FORMATS.find((format) => flags.get("output")?.endsWith(`.${format}`) === true) ??
+  "ndjson"
+
+/** How rows come until a file is whole: a Parquet file that broke off could not be gone on with. */
+const carrierOf = (format: Format): RowScan.Format => (format === "parquet" ? "ndjson" : format)
 
 const toPipe = Effect.fnUntraced(function* (query: Query) {
   const { write } = yield* Output
   yield* Stream.runForEach((yield* Control).bytes(PATH, query), write)
 })
 
-const toFile = (input: Input, path: string, query: Query, format: RowScan.Format) =>
+const toFile = (input: Input, path: string, filters: Query, format: Format) =>
   Effect.scoped(
     Effect.gen(function* () {
       const { note, write } = yield* Output
-      const file = yield* openFile(path, format, input.flags.has("resume"))
+      const carrier = carrierOf(format)
+      const file = yield* openFile(path, carrier, input.flags.has("resume"))
       if (file === null) return yield* note(`${path} is whole already.`)
-      const { rows, bytes } = yield* fill(file, query, format)
-      yield* file.finish
+      const { rows, bytes } = yield* fill(file, { ...filters, format: carrier }, carrier)
+      yield* format === "parquet" ? finishAsParquet(file) : file.finish
       const total = rows + file.before
       if (input.json) return yield* document({ file: path, format, rows: total, newRows: rows, newBytes: bytes })
       const were = file.before === 0 ? "" : `, ${file.before} of them from before`
@@ -75,10 +81,10 @@ const kept = (part: string, rows: number) =>
 const run = Effect.fnUntraced(function* (input: Input) {
   const path = input.flags.get("output")
   const format = formatOf(input)
-  const query = { ...filtersOf(input), format }
-  if (path !== undefined) return yield* toFile(input, path, query, format)
+  const filters = filtersOf(input)
+  if (path !== undefined) return yield* toFile(input, path, filters, format)
   if (input.flags.has("resume")) return yield* usage("--resume needs --output FILE")
-  return yield* toPipe(query)
+  return yield* toPipe({ ...filters, format })
 })
 
 export const jobExport: Command = {
@@ -90,11 +96,12 @@ export const jobExport: Command = {
     { name: "output", value: "FILE", help: "into this file; without it to stdout" },
     { name: "resume", help: "go on where FILE broke off, with the same filters" }
   ],
-  summary: "every job of a search as CSV or NDJSON, newest first, without prompt and answer",
+  summary: "every job of a search as CSV, NDJSON or Parquet, newest first, without prompt and answer",
   notes: "FILE grows as FILE.part and has its name when it is whole. The daemon writes each export down in the audit.",
   examples: [
     "resultity jobs export --from 2026-11-01 --to 2026-12-01 --output november.csv",
     "resultity jobs export --from 2026-11-01 --to 2026-12-01 --output november.csv --resume",
+    "resultity jobs export --from 2026-11-01 --to 2026-12-01 --output november.parquet",
     "resultity jobs export --status failed --format ndjson | jq -r .errorCode | sort | uniq -c"
   ],
   run

@@ -1,6 +1,7 @@
 /** Jobs in a list: the filters of `jobs list` and the columns they come in. */
 import * as Schema from "effect/Schema"
 import { Endpoint, Mode } from "../../schemas/Job.ts"
+import { Service } from "../../schemas/JobRecord.ts"
 import { JobState } from "../../schemas/JobState.ts"
 import type { Flag, Input } from "../Command.ts"
 import type { Query } from "../Control.ts"
@@ -44,6 +45,7 @@ export const FILTERS: ReadonlyArray<Flag> = [
   { name: "namespace", value: "ID", help: "jobs of this namespace" },
   { name: "model", value: "NAME", help: "asked of this model" },
   { name: "type", value: "TYPE", help: "one of", oneOf: Endpoint.literals },
+  { name: "service", value: "AREA", help: "of one of", oneOf: Service.literals },
   { name: "mode", value: "MODE", help: "one of", oneOf: Mode.literals },
   { name: "status", value: "STATE", help: "one of", oneOf: JobState.literals },
   { name: "from", value: "TIME", help: "created then or later: ISO 8601 or epoch milliseconds", check: instantFault },

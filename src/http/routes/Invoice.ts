@@ -12,7 +12,7 @@ const invoice = keyed(
     const span = yield* readSpan(query)
     const format = yield* readOneOf("format", query.format, ["json", "csv"])
     const found = yield* (yield* Rollups).invoice(call.caller.namespace.id, span)
-    return format === "csv" ? yield* invoiceCsv(found) : json(invoiceView(found))
+    return format === "csv" ? invoiceCsv(found) : json(invoiceView(found))
   })
 )
 

@@ -1,13 +1,13 @@
-/** `GET /v1/jobs/export`: any search of a customer as CSV or NDJSON. Without requests and answers, unless they are asked for; never with a node. */
+/** `GET /v1/jobs/export`: any search of a customer as CSV, NDJSON or Parquet. Without requests and answers, unless they are asked for; never with a node. */
 import * as Effect from "effect/Effect"
 import type * as Schema from "effect/Schema"
 import { JobRecords } from "../../layers/JobRecords.ts"
 import type { JobSummary } from "../../layers/JobSearch.ts"
+import { type Column, CUSTOMER_COLUMNS } from "../../schemas/ExportColumns.ts"
 import type { JobRecord } from "../../schemas/JobRecord.ts"
-import type { JobLine } from "../../schemas/openai/JobView.ts"
 import { refuse } from "../../schemas/Refusal.ts"
 import type { KeyedCall } from "../Call.ts"
-import { EXPORT_PARAMS, type Exported, exportJobs, makeGate } from "../JobExport.ts"
+import { EXPORT_PARAMS, exportJobs, makeGate } from "../JobExport.ts"
 import { readCustomerQuery } from "../JobQuery.ts"
 import { lineOf } from "../JobViews.ts"
 import { keyed } from "../Route.ts"
@@ -15,33 +15,9 @@ import { keyed } from "../Route.ts"
 /** Of all customers of one daemon. */
 const EXPORTS_MAX = 8
 
-const NAMES = [
-  "id",
-  "created_at",
-  "finished_at",
-  "state",
-  "error_code",
-  "endpoint",
-  "mode",
-  "model",
-  "priority",
-  "user",
-  "key_id",
-  "prompt_tokens",
-  "output_tokens",
-  "cost",
-  "queue_ms",
-  "first_token_ms",
-  "total_ms"
-] as const satisfies ReadonlyArray<keyof JobLine>
-
-const COLUMNS: Exported["columns"] = {
-  names: NAMES,
-  instants: new Set(["created_at", "finished_at"]),
-  of: (job) => {
-    const { object: _, ...line } = lineOf(job)
-    return line
-  }
+const rowOf = (job: JobSummary): Record<string, Schema.Json> => {
+  const { object: _, ...line } = lineOf(job)
+  return line
 }
 
 const PARTS: Readonly<Record<string, (record: JobRecord) => Schema.Json>> = {
@@ -69,8 +45,9 @@ export const makeJobExport = Effect.sync(() => {
             // One that went to the archive in between has a row and no bodies here.
             Object.fromEntries(names.map((name) => [name, record === null ? null : (PARTS[name]?.(record) ?? null)]))
           )
-        const bodies = names.length === 0 ? null : { names, of: bodiesOf }
-        return yield* gate.enter(exportJobs(call, params, { query, columns: COLUMNS, bodies }))
+        const columns = names.map((name): Column => ({ name, kind: "json" }))
+        const bodies = names.length === 0 ? null : { columns, of: bodiesOf }
+        return yield* gate.enter(exportJobs(call, params, { query, columns: CUSTOMER_COLUMNS, rowOf, bodies }))
       })
     )
   }

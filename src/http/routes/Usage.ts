@@ -1,15 +1,13 @@
 /** What a namespace has and what it used. As CSV, no cell begins in a way that a spreadsheet would run. */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import * as Csv from "effect/encoding/Csv"
-import * as HttpServerResponse from "effect/http/HttpServerResponse"
-import * as Stream from "effect/Stream"
 import { CreditLedger } from "../../layers/CreditLedger.ts"
 import { JobSearch, type UsageRow } from "../../layers/JobSearch.ts"
 import { toDecimal } from "../../schemas/Credits.ts"
 import type { BalanceView, UsageView } from "../../schemas/openai/JobView.ts"
 import { header, json, type KeyedCall, scopeOf } from "../Call.ts"
 import { harmlessCell } from "../CsvCells.ts"
+import { csvResponse } from "../CsvText.ts"
 import { readOneOf, readQuery, readRange } from "../Query.ts"
 import { keyed } from "../Route.ts"
 
@@ -40,10 +38,8 @@ const usage = keyed(
     const data = rows.map(lineOf)
     const csv = asked === undefined ? (header(call, "accept") ?? "").startsWith("text/csv") : asked === "csv"
     if (!csv) return json({ object: "usage", group_by: groupBy, ...range, data } satisfies UsageView)
-    return HttpServerResponse.text(yield* csvOf(data), {
-      contentType: "text/csv; charset=utf-8",
-      headers: { "content-disposition": `attachment; filename="usage-by-${groupBy}.csv"` }
-    })
+    const cells = data.map((line) => COLUMNS.map((column) => harmlessCell(line[column])))
+    return csvResponse(`usage-by-${groupBy}.csv`, COLUMNS, cells)
   })
 )
 
@@ -68,15 +64,5 @@ const COLUMNS = [
   "total_ms_p50",
   "total_ms_p95"
 ] as const
-
-const csvOf = (lines: UsageView["data"]): Effect.Effect<string> =>
-  Stream.fromIterable([COLUMNS, ...lines.map((line) => COLUMNS.map((column) => harmlessCell(line[column])))]).pipe(
-    Stream.pipeThroughChannel(Csv.encodeString({ newline: "\r\n" })),
-    Stream.runFold(
-      () => "",
-      (text, line) => text + line
-    ),
-    Effect.orDie
-  )
 
 export const usageRoutes = { retrieveBalance: balance, retrieveUsage: usage }

@@ -17,13 +17,14 @@ const visible = (state: State, scope: Scope): ReadonlyArray<JobRecord> =>
 
 const matches = (record: JobRecord, { from, to, ...wanted }: JobSearch.JobFilter): boolean => {
   const { endpoint, mode, model } = record.input
-  const { state, clientTag, keyId, errorCode } = record
+  const { state, clientTag, keyId, errorCode, service } = record
   const said: typeof wanted = {
     endpoint,
     mode,
     model,
     state,
     keyId,
+    service,
     ...(clientTag === null ? {} : { clientTag }),
     ...(record.routing.nodeId === null ? {} : { nodeId: record.routing.nodeId }),
     ...(errorCode === null ? {} : { errorCode })

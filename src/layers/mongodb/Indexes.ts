@@ -11,7 +11,17 @@ import type { Db, IndexDescription, IndexSpecification } from "mongodb"
 import { type Collections, collectionsOf, FILES_BUCKET } from "./Collections.ts"
 
 /** Fields that a search may ask for, most selective first: the first one asked for chooses the index. */
-export const FACETS = ["clientTag", "nodeId", "errorCode", "keyId", "state", "model", "mode", "endpoint"] as const
+export const FACETS = [
+  "clientTag",
+  "nodeId",
+  "errorCode",
+  "keyId",
+  "state",
+  "model",
+  "mode",
+  "endpoint",
+  "service"
+] as const
 export type Facet = (typeof FACETS)[number]
 
 const NULLABLE: ReadonlySet<Facet> = new Set<Facet>(["clientTag", "nodeId", "errorCode"])

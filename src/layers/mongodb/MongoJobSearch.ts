@@ -28,7 +28,8 @@ const facetsOf = (filter: JobSearch.JobFilter): Readonly<Record<Facet, string | 
   state: filter.state,
   model: filter.model === undefined ? undefined : storedText(filter.model),
   mode: filter.mode,
-  endpoint: filter.endpoint
+  endpoint: filter.endpoint,
+  service: filter.service
 })
 
 /** The bound on the time alone lets the index begin at the right place; the pair then leaves out what was on the page before. */

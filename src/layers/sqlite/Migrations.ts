@@ -6,7 +6,7 @@ import type { DatabaseSync } from "node:sqlite"
 import { episodesSchema } from "./EpisodesSchema.ts"
 import { feedbackSchema } from "./FeedbackSchema.ts"
 import { qualitySchema } from "./QualitySchema.ts"
-import { recordsSchema } from "./RecordsSchema.ts"
+import { recordsSchema, servicesSchema } from "./RecordsSchema.ts"
 import { rollupsSchema } from "./RollupsSchema.ts"
 import { searchSchema } from "./SearchSchema.ts"
 import { DatabaseNewer } from "./SqliteErrors.ts"
@@ -37,7 +37,8 @@ export const migrations: ReadonlyArray<Migration> = [
   { name: "times of jobs, logs by type", sql: searchSchema },
   { name: "bodies that leave first, erasures", sql: retentionSchema },
   { name: "receipts", sql: receiptsSchema },
-  { name: "quality", sql: qualitySchema }
+  { name: "quality", sql: qualitySchema },
+  { name: "jobs by service", sql: servicesSchema }
 ]
 
 const TABLE = `CREATE TABLE IF NOT EXISTS migration (

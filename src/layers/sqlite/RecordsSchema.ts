@@ -11,17 +11,31 @@ export const MAY_LEAVE = `segment_id IS NULL AND held = 0 AND ${ENDED}`
 export const UNFINISHED = "completeness = 'open' AND state IN ('queued', 'active')"
 
 /** Columns that a search may ask for, most selective first: the first one asked for chooses the index. */
-export const FACETS = ["client_tag", "node_id", "error_code", "key_id", "state", "model", "mode", "endpoint"] as const
+export const FACETS = [
+  "client_tag",
+  "node_id",
+  "error_code",
+  "key_id",
+  "state",
+  "model",
+  "mode",
+  "endpoint",
+  "service"
+] as const
 export type Facet = (typeof FACETS)[number]
+
+/** Asked for since a later step, which made its indexes. */
+const LATER: ReadonlySet<Facet> = new Set<Facet>(["service"])
 
 const NULLABLE: ReadonlySet<Facet> = new Set<Facet>(["client_tag", "node_id", "error_code"])
 
 export const facetIndex = (facet: Facet | null, byNamespace: boolean): string =>
   `record_by_${byNamespace ? "namespace_" : ""}${facet ?? "time"}`
 
-const searchIndexes = [null, ...FACETS]
-  .flatMap((facet) =>
-    [true, false].map((byNamespace) => {
+/** For one namespace, and for all. */
+const facetIndexes = (facet: Facet | null): string =>
+  [true, false]
+    .map((byNamespace) => {
       const columns = [
         ...(byNamespace ? ["namespace_id"] : []),
         ...(facet === null ? [] : [facet]),
@@ -31,8 +45,11 @@ const searchIndexes = [null, ...FACETS]
       const where = facet !== null && NULLABLE.has(facet) ? ` WHERE ${facet} IS NOT NULL` : ""
       return `CREATE INDEX ${facetIndex(facet, byNamespace)} ON record (${columns.join(", ")})${where};`
     })
-  )
-  .join("\n")
+    .join("\n")
+
+const searchIndexes = [null, ...FACETS.filter((facet) => !LATER.has(facet))].map(facetIndexes).join("\n")
+
+export const servicesSchema = facetIndexes("service")
 
 const records = `
 CREATE TABLE record (

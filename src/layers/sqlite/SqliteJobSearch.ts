@@ -26,7 +26,8 @@ const facets = (filter: JobSearch.JobFilter): Readonly<Record<Facet, string | un
   state: filter.state,
   model: filter.model === undefined ? undefined : JSON.stringify(filter.model),
   mode: filter.mode,
-  endpoint: filter.endpoint
+  endpoint: filter.endpoint,
+  service: filter.service
 })
 
 /** One bound for both the cursor and `to`: whatever is created before `to` is older than the pair (to, ""), since no id is empty. */

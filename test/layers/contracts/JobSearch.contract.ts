@@ -88,7 +88,7 @@ export const jobSearchContract = (backEnd: string, layer: Layer.Layer<JobRecords
     )
 
     it.effect.prop(
-      "S73, S74, S75, S76: finds by any filters what a look at every document finds",
+      "S2, S38, S73, S74, S75, S76: finds by any filters what a look at every document finds",
       { drafts: Arbitrary.array(Arbitrary.schema(Draft), { maxLength: 16 }), asked: Asked },
       ({ drafts, asked }) =>
         Effect.gen(function* () {

@@ -5,7 +5,7 @@ import type { Cursor, JobFilter, StatsQuery } from "../../../src/layers/JobSearc
 import type { Grouping } from "../../../src/layers/JobTally.ts"
 import { Credits } from "../../../src/schemas/Credits.ts"
 import { Endpoint, Mode } from "../../../src/schemas/Job.ts"
-import type { JobRecord } from "../../../src/schemas/JobRecord.ts"
+import { type JobRecord, Service } from "../../../src/schemas/JobRecord.ts"
 import { JobState } from "../../../src/schemas/JobState.ts"
 import {
   anOutput,
@@ -32,6 +32,7 @@ export const Draft = Schema.Struct({
   endpoint: Endpoint,
   mode: Mode,
   state: JobState,
+  service: Service,
   at: between(0, 5),
   tokens: between(0, 1000),
   queueMs: Schema.NullOr(between(0, 3)),
@@ -49,6 +50,7 @@ export const Asked = Schema.Struct({
   model: Schema.optionalKey(Text),
   clientTag: Schema.optionalKey(Text),
   errorCode: Schema.optionalKey(Text),
+  service: Schema.optionalKey(Service),
   endpoint: Schema.optionalKey(Endpoint),
   mode: Schema.optionalKey(Mode),
   state: Schema.optionalKey(JobState),
@@ -73,6 +75,7 @@ export const world = Effect.fnUntraced(function* (drafts: ReadonlyArray<typeof D
       clientTag: draft.tag,
       errorCode: draft.code,
       state: draft.state,
+      service: draft.service,
       createdAt: start + draft.at * HOUR,
       input: {
         ...blank.input,
@@ -115,6 +118,7 @@ export const answers = (filter: JobFilter) => (record: JobRecord) =>
   (filter.keyId === undefined || record.keyId === filter.keyId) &&
   (filter.nodeId === undefined || record.routing.nodeId === filter.nodeId) &&
   (filter.errorCode === undefined || record.errorCode === filter.errorCode) &&
+  (filter.service === undefined || record.service === filter.service) &&
   (filter.from === undefined || record.createdAt >= filter.from) &&
   (filter.to === undefined || record.createdAt < filter.to)
 

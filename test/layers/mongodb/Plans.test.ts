@@ -110,7 +110,8 @@ withMongo("questions to MongoDB", () => {
     state: { state: "completed" },
     model: { model: "a\u0000" },
     mode: { mode: "stream" },
-    endpoint: { endpoint: "chat" }
+    endpoint: { endpoint: "chat" },
+    service: { service: "space" }
   }
 
   /** What the rows ask for. */
@@ -118,6 +119,7 @@ withMongo("questions to MongoDB", () => {
     model: "S73: ",
     mode: "S74: ",
     endpoint: "S74: ",
+    service: "S38: ",
     time: "S75: ",
     clientTag: "S76: "
   }

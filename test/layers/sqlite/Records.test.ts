@@ -47,12 +47,23 @@ const filters: Required<Omit<JobFilter, "from" | "to">> = {
   clientTag: "tag",
   keyId: freshKey(),
   nodeId: freshNode(),
-  errorCode: "code"
+  errorCode: "code",
+  service: "cloud"
 }
 const names = Object.keys(filters) as ReadonlyArray<keyof typeof filters>
 /** The filter that leaves the fewest rows comes first. */
-const selective = ["clientTag", "nodeId", "errorCode", "keyId", "state", "model", "mode", "endpoint"] as const
-/** All 256 combinations of filters. */
+const selective = [
+  "clientTag",
+  "nodeId",
+  "errorCode",
+  "keyId",
+  "state",
+  "model",
+  "mode",
+  "endpoint",
+  "service"
+] as const
+/** All 512 combinations of filters. */
 const combinations = Array.from({ length: 2 ** names.length }, (_, bits): JobFilter =>
   Object.fromEntries(names.filter((_, index) => bits & (1 << index)).map((name) => [name, filters[name]]))
 )

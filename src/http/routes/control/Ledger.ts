@@ -33,7 +33,7 @@ const invoice = open(
     const span = yield* readSpan(query)
     const format = yield* readOneOf("format", query.format, ["json", "csv"])
     const found = yield* (yield* Rollups).invoice(id, span)
-    if (format === "csv") return yield* invoiceCsv(found)
+    if (format === "csv") return invoiceCsv(found)
     return plain({ invoice: found, reconciled: yield* reconcile(found) })
   })
 )

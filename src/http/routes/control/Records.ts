@@ -4,12 +4,14 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import type * as Schema from "effect/Schema"
 import { Audit } from "../../../layers/Audit.ts"
 import { JobSearch, type JobSummary } from "../../../layers/JobSearch.ts"
 import { errorRate, GROUPINGS } from "../../../layers/JobTally.ts"
 import { toDecimal } from "../../../schemas/Credits.ts"
+import { OPERATOR_COLUMNS } from "../../../schemas/ExportColumns.ts"
 import { type Call, header } from "../../Call.ts"
-import { EXPORT_PARAMS, type Exported, exportJobs, makeGate } from "../../JobExport.ts"
+import { EXPORT_PARAMS, exportJobs, makeGate } from "../../JobExport.ts"
 import { readOperatorQuery, readScope } from "../../JobQuery.ts"
 import { findLogs, LOG_PARAMS } from "../../LogQuery.ts"
 import { actorOf } from "../../Operator.ts"
@@ -21,31 +23,10 @@ import { groupOf } from "../Stats.ts"
 
 const EXPORTS_MAX = 4
 
-const COLUMNS: Exported["columns"] = {
-  names: [
-    "jobId",
-    "namespaceId",
-    "keyId",
-    "createdAt",
-    "finishedAt",
-    "state",
-    "errorCode",
-    "endpoint",
-    "mode",
-    "model",
-    "priority",
-    "clientTag",
-    "nodeId",
-    "promptTokens",
-    "outputTokens",
-    "cost",
-    "queueMs",
-    "firstTokenMs",
-    "totalMs"
-  ] satisfies ReadonlyArray<keyof JobSummary>,
-  instants: new Set(["createdAt", "finishedAt"]),
-  of: (job) => ({ ...job, cost: job.cost === null ? null : toDecimal(job.cost) })
-}
+const rowOf = (job: JobSummary): Record<string, Schema.Json> => ({
+  ...job,
+  cost: job.cost === null ? null : toDecimal(job.cost)
+})
 
 /** Once for a list, not for each of its pages. */
 const auditRead = Effect.fnUntraced(function* (call: Call, action: string, namespace: string | undefined) {
@@ -93,7 +74,7 @@ export const makeRecordRoutes = Effect.sync(() => {
       Effect.fnUntraced(function* (call: Call) {
         const { query, params } = yield* readOperatorQuery(call, EXPORT_PARAMS)
         yield* auditRead(call, "jobs.export", params.namespace)
-        return yield* gate.enter(exportJobs(call, params, { query, columns: COLUMNS, bodies: null }))
+        return yield* gate.enter(exportJobs(call, params, { query, columns: OPERATOR_COLUMNS, rowOf, bodies: null }))
       })
     )
   }
