@@ -198,6 +198,7 @@ const trialHouse = Effect.gen(function* () {
     namespaces: yield* Namespaces,
     nodes: yield* NodeRegistry,
     quality: yield* Quality,
+    retention: yield* RecordRetention,
     settings: yield* Settings,
     reach: yield* QualityReach
   } satisfies TrialHouse

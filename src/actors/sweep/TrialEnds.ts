@@ -10,6 +10,8 @@ import type * as Schema from "effect/Schema"
 import * as Metrics from "../../layers/Metrics.ts"
 import { likeness } from "../../policies/AnswerText.ts"
 import { judge } from "../../policies/Expectations.ts"
+import { erasureMarkOf } from "../../policies/Retention.ts"
+import { bodySha256 } from "../../schemas/Body.ts"
 import type { JobId } from "../../schemas/Ids.ts"
 import { isTerminal, type JobRow } from "../../schemas/JobState.ts"
 import { ANSWER_KEPT_MAX, type Check, type Evidence, type Trial } from "../../schemas/Quality.ts"
@@ -36,25 +38,33 @@ export const advance = (house: TrialHouse, trial: Trial) =>
     const row = yield* house.store.get(trial.jobId)
     if (row === null) return yield* end(house, trial, nothing("no_job"), now)
     if (!isTerminal(row.state)) return false
-    if (row.state !== "completed") return yield* end(house, trial, nothing(row.errorCode ?? row.state), now)
-    const answer = yield* answerOf(house, trial.jobId)
-    if (answer === null) {
-      const isLate = now - (row.finishedAt ?? now) > PATIENCE_MS
-      return isLate ? yield* end(house, trial, nothing("no_answer"), now) : false
-    }
-    if (row.nodeId !== trial.nodeId) return yield* end(house, trial, nothing("other_node"), now)
-    const verdict = yield* verdictOf(house, trial, answer)
-    if (trial.setId === null) yield* withoutText(house, row)
+    const verdict = yield* verdictOn(house, trial, row, now)
+    if (verdict === null) return false
+    if (trial.setId === null && !(yield* withoutText(house, row.job.id, now))) return false
     return yield* end(house, trial, verdict, now)
   })
 
-/** What a customer asked and was answered stands in his own record alone, and goes when that goes. */
-const withoutText = ({ records }: TrialHouse, { job, epoch }: JobRow) =>
+/** null: its answer may still come. */
+const verdictOn = (house: TrialHouse, trial: Trial, row: JobRow, now: number) =>
   Effect.gen(function* () {
-    const record = yield* records.get(SCOPE, job.id)
-    if (record === null) return
-    const patch = { input: { ...record.input, request: null }, output: null }
-    yield* records.patch({ jobId: job.id, epoch, patch, durable: true })
+    if (row.state !== "completed") return nothing(row.errorCode ?? row.state)
+    const answer = yield* answerOf(house, row.job.id)
+    if (answer === null) return now - (row.finishedAt ?? now) > PATIENCE_MS ? nothing("no_answer") : null
+    return row.nodeId === trial.nodeId ? yield* verdictOf(house, trial, answer) : nothing("other_node")
+  })
+
+/**
+ * What a customer asked and was answered stands in his own record alone, and goes when that goes: record and trace of the replica are without it once this
+ * is true. False: it cannot be taken away yet, because the record is not closed.
+ */
+const withoutText = ({ records, retention }: TrialHouse, jobId: JobId, at: number) =>
+  Effect.gen(function* () {
+    const record = yield* records.get(SCOPE, jobId)
+    if (record === null || record.held || record.tombstone !== undefined) return true
+    const mark = erasureMarkOf(jobId)
+    if ((yield* retention.mark(mark, [jobId], "erased")) === 0) return false
+    const tombstone = { at, why: "dropped" as const, sha256: bodySha256(record), segmentId: null }
+    return (yield* retention.prune(mark, [{ jobId, tombstone }])) === 1
   })
 
 /** Asks for its job. Whatever a customer would be refused for may pass; so it is asked again for a while. */

@@ -9,6 +9,7 @@ import type { LiveNodes } from "../../layers/LiveNodes.ts"
 import type { Namespaces } from "../../layers/Namespaces.ts"
 import type { NodeRegistry } from "../../layers/NodeRegistry.ts"
 import type { Quality } from "../../layers/Quality.ts"
+import type { RecordRetention } from "../../layers/RecordRetention.ts"
 import type { Settings } from "../../layers/Settings.ts"
 import type { Restriction } from "../../schemas/NodeProfile.ts"
 import type { QualityReach } from "../QualityReach.ts"
@@ -24,6 +25,7 @@ export interface TrialHouse {
   readonly namespaces: Namespaces["Service"]
   readonly nodes: NodeRegistry["Service"]
   readonly quality: Quality["Service"]
+  readonly retention: RecordRetention["Service"]
   readonly settings: Settings["Service"]
   readonly reach: QualityReach["Service"]
 }

@@ -1,8 +1,11 @@
 /** Jobs that are done once more by another node, and what it says of the two when their answers differ. */
+import { inspect } from "node:util"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import type * as Schema from "effect/Schema"
 import { Quality } from "../../../src/layers/Quality.ts"
+import { Traces } from "../../../src/layers/Traces.ts"
+import type { JobId } from "../../../src/schemas/Ids.ts"
 import { defaultRules, isSystemNamespace } from "../../../src/schemas/Namespace.ts"
 import type { Trial } from "../../../src/schemas/Quality.ts"
 import type { MemoryAgent } from "../../support/MemoryAgent.ts"
@@ -50,6 +53,11 @@ const doneBy = (world: World, daemon: WorldDaemon, rules: Parameters<World["call
     return row
   })
 
+const traceOf = (daemon: WorldDaemon, jobId: JobId) =>
+  Effect.orDie(
+    daemon.use(Effect.flatMap(Traces, (traces) => traces.read({ _tag: "Operator", by: "test" }, jobId, 0, 9)))
+  )
+
 describe("replicas", () => {
   it.effect(
     "D219: a repeatable job of a namespace that allows it is repeated elsewhere, as it was asked, and agrees",
@@ -73,7 +81,9 @@ describe("replicas", () => {
         const record = world.record(replica!.jobId!)
         assert.isTrue(isSystemNamespace(record.namespaceId))
         assert.isNull(record.input.request)
-        assert.isNull(record.output)
+        assert.deepStrictEqual(record.output?.choices, [])
+        assert.deepStrictEqual(yield* traceOf(daemon, replica!.jobId!), [])
+        assert.isNotEmpty(yield* traceOf(daemon, row.job.id))
         assert.deepStrictEqual(yield* evidenceOf(daemon, first), [[1, 0]])
         assert.deepStrictEqual(yield* evidenceOf(daemon, second), [[1, 0]])
       })
@@ -92,6 +102,31 @@ describe("replicas", () => {
       assert.deepInclude(replica!, { state: "failed", checks: [{ check: "likeness", ok: false }] })
       assert.deepStrictEqual(yield* evidenceOf(daemon, first), [[0, 0.5]])
       assert.deepStrictEqual(yield* evidenceOf(daemon, second), [[0, 0.5]])
+    })
+  )
+
+  it.effect("nothing of a customer's words stays with a replica that failed", () =>
+    Effect.gen(function* () {
+      const world = yield* World.make({ settings: { replicaShare: 1 } })
+      const daemon = yield* world.daemon()
+      yield* world.agent(daemon)
+      yield* doneBy(world, daemon, allowed, 0)
+      const second = yield* world.agent(daemon, {
+        orders: (held, agent) => {
+          agent.accept(held)
+          agent.say(held, 3)
+          agent.fail(held, "bad_request", "job")
+        }
+      })
+      yield* passing(world, "the replica has ended", hasEnded(daemon, second))
+
+      const [replica] = yield* replicas(daemon, second)
+      assert.strictEqual(replica!.state, "void")
+      const record = world.record(replica!.jobId!)
+      assert.isNull(record.input.request)
+      assert.notInclude(inspect(record, { depth: null }), "customer's words")
+      assert.deepStrictEqual(yield* traceOf(daemon, replica!.jobId!), [])
+      assert.deepStrictEqual(yield* evidenceOf(daemon, second), [])
     })
   )
 
