@@ -11,11 +11,13 @@ import { I09 } from "./checkers/I09Text.ts"
 import { I10 } from "./checkers/I10Namespaces.ts"
 import { makeI11 } from "./checkers/I11Bounds.ts"
 import { I12 } from "./checkers/I12Places.ts"
+import { I13 } from "./checkers/I13Books.ts"
 import type { Checker } from "./support/History.ts"
 import type { Sweep } from "./support/Modes.ts"
 import { planOf, type Plan } from "./support/Plan.ts"
 import type { Plant } from "./support/Plant.ts"
-import { Run, type Report } from "./support/Run.ts"
+import type { Report } from "./support/Report.ts"
+import { Run } from "./support/Run.ts"
 
 /** Fresh ones for each run: some remember what they saw. */
 export const makeCheckers = (): ReadonlyArray<Checker> => [
@@ -30,7 +32,8 @@ export const makeCheckers = (): ReadonlyArray<Checker> => [
   I09,
   I10,
   makeI11(),
-  I12
+  I12,
+  I13
 ]
 
 export interface RunWish {

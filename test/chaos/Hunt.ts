@@ -1,7 +1,7 @@
 /** Looks for the first seed at which a planted bug shows, and nothing without it. */
 import { runSeed } from "./Campaign.ts"
 import type { Planted } from "./planted/All.ts"
-import type { Violation } from "./support/Run.ts"
+import type { Violation } from "./support/Report.ts"
 
 export interface Caught {
   readonly seed: number

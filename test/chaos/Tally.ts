@@ -3,7 +3,7 @@ import { createHash } from "node:crypto"
 import { commandFor } from "./Campaign.ts"
 import { MARKS, type Mark } from "./support/Coverage.ts"
 import type { Sweep } from "./support/Modes.ts"
-import type { Report } from "./support/Run.ts"
+import type { Report } from "./support/Report.ts"
 import { isBroken, type Broken } from "./Tasks.ts"
 
 const TOLD_MAX = 6

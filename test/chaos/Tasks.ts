@@ -1,7 +1,7 @@
 /** What is asked of a worker process, and what it says. One message out for each schedule it begins, so that one that hangs is known by its seed. */
 import type { Caught } from "./Hunt.ts"
 import type { Sweep } from "./support/Modes.ts"
-import type { Report } from "./support/Run.ts"
+import type { Report } from "./support/Report.ts"
 
 export type Task =
   | {

@@ -2,7 +2,7 @@
 import { runSeed } from "./Campaign.ts"
 import { hunt } from "./Hunt.ts"
 import { PLANTED } from "./planted/All.ts"
-import type { Report } from "./support/Run.ts"
+import type { Report } from "./support/Report.ts"
 import type { Broken, Task, Word } from "./Tasks.ts"
 
 const say = (word: Word): void => void process.send?.(word)

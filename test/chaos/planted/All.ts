@@ -1,6 +1,7 @@
 /** Every planted bug, and which sweeps have to be off for it to show. */
 import { BARE, type Sweep } from "../support/Modes.ts"
 import type { Plant } from "../support/Plant.ts"
+import * as Books from "./BooksPlants.ts"
 import * as Cluster from "./ClusterPlants.ts"
 import * as Road from "./RoadPlants.ts"
 import * as Stores from "./StorePlants.ts"
@@ -44,6 +45,6 @@ const FROM: ReadonlyMap<string, number> = new Map([
   ["never compare the slots", 60]
 ])
 
-export const PLANTED: ReadonlyArray<Planted> = [Stores, Road, Cluster, Upkeep]
+export const PLANTED: ReadonlyArray<Planted> = [Stores, Road, Cluster, Upkeep, Books]
   .flatMap((plants): ReadonlyArray<Plant> => Object.values(plants))
   .map((plant) => ({ plant, without: WITHOUT.get(plant) ?? [], from: FROM.get(plant.name) ?? 1 }))

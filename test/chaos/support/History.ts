@@ -2,6 +2,7 @@
 import type { MemoryLive } from "../../../src/layers/memory/MemoryLive.ts"
 import type * as MemoryRecords from "../../../src/layers/memory/MemoryRecords.ts"
 import type * as MemoryState from "../../../src/layers/memory/MemoryState.ts"
+import type { ReceiptAudit } from "../../../src/actors/ReceiptDesk.ts"
 import type { JobRequest } from "../../../src/actors/job/Admission.ts"
 import type { AgentFrame, DaemonFrame } from "../../../src/schemas/AgentFrame.ts"
 import type { JobId, NamespaceId, NodeId } from "../../../src/schemas/Ids.ts"
@@ -70,6 +71,10 @@ export class History {
   /** What was read under a foreign namespace and should not have been. */
   readonly leaks: Array<string> = []
   readonly crashes: Array<string> = []
+  /** Hashes of receipts as they were written down before the last pass over the books. */
+  readonly receipts = new Map<JobId, string>()
+  /** What was found when every receipt was compared with the stores; null: the books were not closed. */
+  audits: ReadonlyArray<ReceiptAudit> | null = null
   /** Each job as it had to be kept when the upkeep began, as an archive says it. */
   readonly kept = new Map<JobId, string>()
   /** Those of them that are past their retention. */
