@@ -15,8 +15,11 @@ const goodScene = async (rule: string): Promise<Scene> => {
   return run.scene
 }
 
+/** Rules that can only be asked before the upkeep. */
+const LIVE: ReadonlySet<string> = new Set(["I06", "I13"])
+
 const judge = (scene: Scene, calls: ReadonlyArray<Partial<Call>> = []): ReadonlyArray<string> => {
-  const checkers = makeCheckers().filter(({ name }) => scene.history.aged.size === 0 || name !== "I06")
+  const checkers = makeCheckers().filter(({ name }) => scene.history.aged.size === 0 || !LIVE.has(name))
   const found = new Set<string>()
   for (const partial of calls) {
     const call: Call = {
@@ -223,6 +226,19 @@ const BAD: ReadonlyArray<readonly [rule: string, what: string, spoil: Spoil]> = 
       stored.row = { ...stored.row, job: { ...stored.row.job, constraints: { region: "mars" } } }
       return []
     }
+  ],
+  [
+    "I13",
+    "a rollup counts a job twice",
+    ({ state: { rollups } }) => {
+      for (const [slot, row] of rollups.jobs) rollups.jobs.set(slot, { ...row, jobs: row.jobs + 1 })
+      return []
+    }
+  ],
+  [
+    "I13",
+    "a receipt is made again, as another one",
+    (scene) => (scene.history.receipts.set(someJob(scene).row.job.id, "another"), [])
   ]
 ]
 

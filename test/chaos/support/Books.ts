@@ -2,7 +2,7 @@
  * When the work is over, the books: receipts are made and the ledger is rolled up, by two daemons at once of which one may die in the middle. What was
  * done twice must not show.
  */
-import { Effect } from "effect"
+import { Effect, Schedule } from "effect"
 import { ReceiptDesk, type ReceiptAudit } from "../../../src/actors/ReceiptDesk.ts"
 import { SweepSupervisor } from "../../../src/actors/sweep/SweepSupervisor.ts"
 import type { Ended } from "../../../src/layers/Receipts.ts"
@@ -15,6 +15,8 @@ import type { Run } from "./Run.ts"
 
 /** Longer than a call between daemons whose answer was lost. */
 const PASS_MS = 40_000
+/** Within which somebody leads every sweeper again, asked for once a second. */
+const LED_MS = 120_000
 
 export const closeBooks = async (run: Run, dice: Dice): Promise<void> => {
   run.trace("books")
@@ -22,17 +24,17 @@ export const closeBooks = async (run: Run, dice: Dice): Promise<void> => {
   const first = run.someDaemon()
   const second = run.someDaemon()
   const passes = [first, second].map((daemon) => askFor(daemon, bookAll(ended)))
-  // Seldom one that still answers: a pass is over within a few steps.
+  // At this very instant, which is as long as a pass takes: somewhere amid its steps.
   if (second !== null && dice.chance(0.5)) {
-    run.outside.after(dice.between(0, 20), () => second.crash("crashed"))
+    run.outside.after(0, () => (passes[1]?.isOver() === false ? second.crash("crashed") : undefined))
   }
   await run.sim.run(PASS_MS, () => passes.every(({ isOver }) => isOver()))
   for (const [jobId, { hash }] of run.shared.state.leaves) run.history.receipts.set(jobId, hash)
   await run.sim.run(PASS_MS, () => run.someDaemon() !== null)
-  const last = askFor(run.someDaemon(), Effect.andThen(bookAll(ended), auditAll(ended)), (audits) => {
+  const last = askFor(run.someDaemon(), Effect.andThen(insisting(bookAll(ended)), auditAll(ended)), (audits) => {
     run.history.audits = audits as ReadonlyArray<ReceiptAudit>
   })
-  await run.sim.run(PASS_MS, last.isOver)
+  await run.sim.run(LED_MS, last.isOver)
 }
 
 const endedIn = ({ shared }: Run): ReadonlyArray<Ended> =>
@@ -45,8 +47,10 @@ const endedIn = ({ shared }: Run): ReadonlyArray<Ended> =>
 const bookAll = (ended: ReadonlyArray<Ended>) =>
   Effect.gen(function* () {
     yield* (yield* ReceiptDesk).makeAll(ended, true)
-    yield* Effect.exit((yield* SweepSupervisor).sweep("rollup", false))
+    yield* (yield* SweepSupervisor).sweep("rollup", false)
   })
+
+const insisting = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.retry(effect, Schedule.spaced("1 second"))
 
 const auditAll = (ended: ReadonlyArray<Ended>) =>
   Effect.gen(function* () {
