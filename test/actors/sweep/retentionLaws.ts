@@ -80,7 +80,7 @@ export const retentionLaws = (backEnd: string, stores: () => Layer.Layer<Stores,
     )
 
     law(
-      "S25: without payloads the body goes when the result window is over, and nothing of it is archived",
+      "S25, S43: without payloads the body and its trace go when the result window is over, and nothing of them is archived",
       Effect.gen(function* () {
         const namespace = yield* theNamespace({ persistPayloads: false })
         yield* changeRetention({ resultWindowMs: 60_000 })
