@@ -23,10 +23,16 @@ const clientProblems = (client: ClientLog, scene: Scene): ReadonlyArray<string> 
   const found = client.readers.flatMap((reader) =>
     readerProblems(reader, trace, scene.mayForget()).map((what) => `${jobId}: ${what}`)
   )
-  if (scene.state.jobs.get(jobId)?.row.state === "completed") {
+  if (scene.state.jobs.get(jobId)?.row.state === "completed" && !isLostAloud(jobId, scene)) {
     found.push(...answerProblems(client, trace).map((what) => `${jobId}: ${what}`))
   }
   return found
+}
+
+/** The store was out while the job ended, and then its daemon and its node died with what they kept: its record says that the answer is not whole. */
+const isLostAloud = (jobId: JobId, { records, mayForget }: Scene): boolean => {
+  const record = records.records.get(jobId)?.record
+  return mayForget() && record?.completeness === "truncated" && record.truncatedReason !== null
 }
 
 const readerProblems = (
