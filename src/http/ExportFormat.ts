@@ -4,9 +4,9 @@ import * as Effect from "effect/Effect"
 import * as Ndjson from "effect/encoding/Ndjson"
 import type * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
-import type { Column } from "../schemas/ExportColumns.ts"
+import type { Column, ColumnKind } from "../schemas/ExportColumns.ts"
 import * as ParquetRows from "../schemas/ParquetRows.ts"
-import { csvLine, harmlessCell } from "./CsvCells.ts"
+import { csvLine, textCell } from "./CsvCells.ts"
 
 export type Row = Readonly<Record<string, Schema.Json>>
 
@@ -35,9 +35,13 @@ const csv: ExportFormat = {
   extension: "csv",
   contentType: (isContinued) => `text/csv; charset=utf-8; header=${isContinued ? "absent" : "present"}`,
   encode: (rows, columns, isContinued) => {
-    // ISO 8601, which a spreadsheet reads.
-    const writers = columns.map(({ name, kind }) => ({ name, cell: kind === "instant" ? instantCell() : cellOf }))
-    const lines = joined(Stream.map(rows, (row) => csvLine(writers.map(({ name, cell }) => cell(row[name] ?? null)))))
+    const writers = columns.map(({ name, kind }, at) => ({ name, cell: cellOf(kind), before: at === 0 ? "" : "," }))
+    const lineOf = (row: Row): string => {
+      let line = ""
+      for (const { name, cell, before } of writers) line += before + cell(row[name] ?? null)
+      return `${line}\r\n`
+    }
+    const lines = joined(Stream.map(rows, lineOf))
     return isContinued ? lines : Stream.concat(Stream.make(csvLine(columns.map(({ name }) => name))), lines)
   }
 }
@@ -59,19 +63,30 @@ const parquet: ExportFormat = {
 export const FORMATS = { csv, ndjson, parquet } as const satisfies Readonly<Record<string, ExportFormat>>
 export const FORMAT_NAMES = ["csv", "ndjson", "parquet"] as const
 
-const cellOf = (value: Schema.Json): string =>
-  typeof value === "object" && value !== null
-    ? JSON.stringify(value)
-    : harmlessCell(typeof value === "boolean" ? String(value) : value)
+/** What says a value of this kind in a CSV, as it stands there. */
+const cellOf = (kind: ColumnKind): ((value: Schema.Json) => string) => {
+  switch (kind) {
+    case "instant":
+      return instantCell()
+    case "text":
+      return (value) => (value === null ? "" : textCell(String(value)))
+    case "json":
+      return (value) => (value === null ? "" : textCell(typeof value === "string" ? value : JSON.stringify(value)))
+    // Figures of our own: they begin nothing and need no quotes.
+    case "integer":
+    case "amount":
+      return (value) => (value === null ? "" : String(value))
+  }
+}
 
 const DAY_MS = 86_400_000
 
-/** ISO 8601. Rows come in order of time, so their day is mostly that of the row before. */
+/** ISO 8601, which a spreadsheet reads. Rows come in order of time, so their day is mostly that of the row before. */
 const instantCell = () => {
   let day = Number.NaN
   let date = ""
   return (value: Schema.Json): string => {
-    if (typeof value !== "number") return cellOf(value)
+    if (typeof value !== "number") return ""
     const at = Math.floor(value / DAY_MS)
     if (at !== day) {
       day = at
