@@ -23,7 +23,7 @@ import { AddSetOrder } from "./routes/control/Quality.ts"
 import { ArchiveRollupsOrder } from "./routes/control/Rollups.ts"
 import { SettingsOrder } from "./routes/control/Settings.ts"
 import { CreateWebhookOrder } from "./routes/control/Webhooks.ts"
-import { SnapshotsGroup, Works } from "./SnapshotApi.ts"
+import { SnapshotsGroup, Started, Works } from "./SnapshotApi.ts"
 
 const Balance = Schema.Struct({
   granted: Schema.String,
@@ -237,7 +237,11 @@ class Upkeep extends HttpApiGroup.make("upkeep").add(
     params: id,
     payload: Reason,
     success: Schema.Struct({ segment: SegmentManifest, ok: Schema.Boolean })
-  })
+  }),
+  post("verifyArchives", "/control/archives/verify", { payload: Reason, success: Started }).annotate(
+    says,
+    "Begins to read every segment back; the work's result names what is broken"
+  )
 ) {}
 
 const Ratings = Schema.Struct({

@@ -8,7 +8,7 @@ import { get, id, many, optional, order, post, Reason, says } from "./ApiWords.t
 import { CreateSnapshotOrder } from "./routes/control/Snapshots.ts"
 
 const WorkAnswer = Schema.Struct({ work: WorkView })
-const Started = WorkAnswer.pipe(HttpApiSchema.status(202))
+export const Started = WorkAnswer.pipe(HttpApiSchema.status(202))
 const number = { number: Schema.String }
 
 export class SnapshotsGroup extends HttpApiGroup.make("snapshots").add(

@@ -54,6 +54,25 @@ describe("long work", () => {
   )
 })
 
+describe("archive verify of a daemon", () => {
+  it.live("says how much is whole, names what is not, and the exit code is 1 then", () =>
+    Effect.gen(function* () {
+      const control = yield* fake
+      const whole = { segments: 3, rows: 1500, bytes: 20_000, broken: [] }
+      control.answer({ json: { work: work({ state: "done", result: whole }) } })
+      const well = yield* callAt(control, "archive", "verify", ...REASON)
+      assert.deepStrictEqual([well.exit, well.out], [0, "3 of 3 segments are whole: 1500 rows, 20.0 kB.\n"])
+      assert.strictEqual(control.asked[0]?.path, "/control/archives/verify")
+      const broken = [{ segmentId: "seg_1", why: "has another SHA-256" }]
+      control.answer({ json: { work: work({ state: "done", result: { ...whole, broken } }) } })
+      const ill = yield* callAt(control, "archive", "verify", ...REASON)
+      assert.strictEqual(ill.exit, 1)
+      assert.match(ill.out, /^seg_1 has another SHA-256\n2 of 3 segments/)
+      assert.strictEqual(ill.err, "broken: 1 segment not whole.\n")
+    })
+  )
+})
+
 describe("snapshot export", () => {
   it.live("writes the bytes of the daemon into a new file, and never over another", () =>
     Effect.gen(function* () {

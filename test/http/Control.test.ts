@@ -9,6 +9,7 @@ import { JobRecords } from "../../src/layers/JobRecords.ts"
 import { JobStore } from "../../src/layers/JobStore.ts"
 import { NodeRegistry } from "../../src/layers/NodeRegistry.ts"
 import { SegmentId } from "../../src/schemas/Archive.ts"
+import type { WorkView } from "../../src/schemas/Work.ts"
 import {
   aFinishedRecord,
   aJob,
@@ -278,6 +279,39 @@ it.effect("A segment is read and verified, and a broken one is said to be broken
     assert.strictEqual((yield* post(`/control/archives/${id}/verify`)).status, 200)
     assert.strictEqual((yield* ask(`/control/archives/seg_${"1".repeat(32)}`)).status, 404)
     assert.strictEqual((yield* ask("/control/archives/..%2F..%2Fetc%2Fpasswd")).status, 404)
+  }).pipe(Effect.provide(makeWorld()))
+)
+
+it.effect("The whole archive is read back as long work, and what is not whole is named", () =>
+  Effect.gen(function* () {
+    const { namespace } = yield* World
+    const archive = yield* Archive
+    const [good, rotten] = ["0", "1"].map((digit) => SegmentId.make(`seg_${digit.repeat(32)}`))
+    for (const id of [good!, rotten!]) {
+      yield* archive.write({
+        id,
+        dataClass: "jobs",
+        namespaceId: namespace.id,
+        recordVersion: 1,
+        from: 0,
+        to: 1,
+        createdAt: 2,
+        lines: ['{"a":1}', '{"a":2}']
+      })
+    }
+    yield* archive.blobs.put(`segments/${rotten}.ndjson.gz`, Buffer.from("rotten"))
+    const begun = yield* post("/control/archives/verify")
+    assert.strictEqual(begun.status, 202)
+    let { work } = begun.body as unknown as { work: WorkView }
+    while (work.state === "running") {
+      work = ((yield* ask(`/control/works/${work.id}`)).body as unknown as { work: WorkView }).work
+    }
+    assert.deepInclude(work, { kind: "archive.verify", state: "done", error: null })
+    assert.deepInclude(work.progress, { done: 4, total: 4, unit: "rows" })
+    const { segments, broken } = work.result as { segments: number; broken: ReadonlyArray<{ segmentId: string }> }
+    assert.deepStrictEqual([segments, broken.map(({ segmentId }) => segmentId)], [2, [rotten]])
+    const [row] = yield* (yield* Audit).list(0, 10)
+    assert.deepInclude(row, { action: "archive.verify", subject: `work/${work.id}` })
   }).pipe(Effect.provide(makeWorld()))
 )
 

@@ -10,15 +10,18 @@ import { JobId } from "../../schemas/Ids.ts"
 import { cat } from "../archive/Cat.ts"
 import { COLUMNS, Segment } from "../archive/Columns.ts"
 import { list } from "../archive/List.ts"
+import { size } from "../archive/Progress.ts"
 import { FROM, INTO, OFFLINE, S3_FLAGS } from "../archive/Place.ts"
 import { restore } from "../archive/Restore.ts"
 import { verify } from "../archive/Verify.ts"
 import { gets, posts } from "../Ask.ts"
-import { type CliFailed, usage } from "../CliFailed.ts"
-import { argument, type Command, type Input, REASON } from "../Command.ts"
+import { CliFailed, EXIT, usage } from "../CliFailed.ts"
+import { argument, type Command, type Input, REASON, reasonOf } from "../Command.ts"
 import { at, Control } from "../Control.ts"
 import { Output } from "../Output.ts"
-import { show } from "../Show.ts"
+import { counted } from "../Plain.ts"
+import { document, reading, show } from "../Show.ts"
+import { follow } from "../snapshot/Follow.ts"
 import { table } from "../Table.ts"
 
 const showSegments = show(Schema.Struct({ data: Schema.Array(Segment) }), ({ data }) =>
@@ -46,6 +49,36 @@ const withoutPlace = ({ flags }: Input): Result.Result<void, CliFailed> => {
   return Result.fail(usage(`--${offline} needs --from PLACE: a daemon knows its own archive`))
 }
 
+const readOutcome = reading(
+  Schema.Struct({
+    segments: Schema.Finite,
+    rows: Schema.Finite,
+    bytes: Schema.Finite,
+    broken: Schema.Array(Schema.Struct({ segmentId: Schema.String, why: Schema.String }))
+  })
+)
+
+/** All segments of a daemon's archive, as its long work: one line for each that is not whole, and then the exit code. */
+const verifyAll: Command["run"] = (input) =>
+  Effect.gen(function* () {
+    const { write } = yield* Output
+    const made = yield* follow(
+      input,
+      yield* (yield* Control).post(at("archives", "verify"), { reason: reasonOf(input) })
+    )
+    if (made === null) return
+    const { segments, rows, bytes, broken } = yield* readOutcome(made)
+    const lines = broken.map(({ segmentId, why }) => `${segmentId} ${why}\n`).join("")
+    const whole = `${segments - broken.length} of ${counted(segments, "segment")} are whole: ${rows} rows, ${size(bytes)}.\n`
+    yield* input.json ? document(made) : write(`${lines}${whole}`)
+    if (broken.length === 0) return
+    return yield* new CliFailed({
+      code: "broken",
+      message: `${counted(broken.length, "segment")} not whole.`,
+      exit: EXIT.failed
+    })
+  })
+
 /** A daemon is asked for one segment at a time. */
 const one = (name: string, { args }: Input): Result.Result<void, CliFailed> => {
   const [id, second] = args
@@ -68,6 +101,11 @@ const catOfDaemon = online("archive cat", (input) =>
     const { write } = yield* Output
     yield* Stream.runForEach(bytes(at("archives", argument(input, 0))), write)
   })
+)
+
+const verifyOne = online(
+  "archive verify",
+  posts((input) => at("archives", argument(input, 0), "verify"), showVerified)
 )
 
 export const archiveCommands: ReadonlyArray<Command> = [
@@ -104,17 +142,18 @@ export const archiveCommands: ReadonlyArray<Command> = [
     args: [SEGMENTS],
     flags: [{ ...REASON, unless: "from" }, FROM, ...S3_FLAGS],
     summary: "reads segments back and compares them with their manifests",
-    notes: `A daemon looks at one segment: a broken one is a conflict, exit code 5, and says what is wrong.
-With --from every segment is looked at, or those that are named, line by line: one line for each that is
-not whole, and exit code 1.\n${OFFLINE}`,
+    notes: `A daemon looks at one segment, and a broken one is a conflict, exit code 5, that says what is wrong; or at all of
+them as long work, which goes on without this terminal, and exit code 1 when one is not whole. With --from every segment
+is looked at, or those that are named, line by line.\n${OFFLINE}`,
     examples: [
+      "resultity archive verify --reason 'monthly check'",
       "resultity archive verify seg_0123456789abcdef0123456789abcdef --reason 'monthly check'",
       "resultity archive verify --from /backup/archive"
     ],
-    run: online(
-      "archive verify",
-      posts((input) => at("archives", argument(input, 0), "verify"), showVerified)
-    ),
+    run: (input) =>
+      input.args.length === 0
+        ? Effect.andThen(Effect.fromResult(withoutPlace(input)), verifyAll(input))
+        : verifyOne(input),
     offline: verify
   },
   {

@@ -2,10 +2,12 @@
 import * as Effect from "effect/Effect"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Schema from "effect/Schema"
+import { LongWork } from "../../../actors/LongWork.ts"
 import { SweepSupervisor } from "../../../actors/sweep/SweepSupervisor.ts"
 import { Archive, type BrokenSegment } from "../../../layers/Archive.ts"
 import { SegmentId } from "../../../schemas/Archive.ts"
 import { type Refusal, refuse } from "../../../schemas/Refusal.ts"
+import type { WorkProgress } from "../../../schemas/Work.ts"
 import type { Call } from "../../Call.ts"
 import { audit, readReason } from "../../Operator.ts"
 import { plain } from "../../OperatorViews.ts"
@@ -65,4 +67,43 @@ const verifyArchive = open(
   })
 )
 
-export const upkeepRoutes = { listSweepers, sweep, listArchives, readArchive, verifyArchive }
+/** Every segment, as long work: what is not whole is its result, and stops nothing. */
+const verifyArchives = open(
+  Effect.fnUntraced(function* (call: Call) {
+    const order = yield* readReason(call)
+    const archive = yield* Archive
+    const work = yield* (yield* LongWork).start({
+      kind: "archive.verify",
+      by: order.by,
+      unit: "rows",
+      run: (report) => verifyAll(archive, report)
+    })
+    yield* audit(order, "archive.verify", `work/${work.id}`)
+    return plain({ work }, 202)
+  })
+)
+
+const verifyAll = Effect.fnUntraced(function* (
+  archive: Archive["Service"],
+  report: (progress: WorkProgress) => Effect.Effect<void>
+) {
+  const manifests = yield* Effect.mapError(archive.list, (failure) =>
+    failure._tag === "BrokenSegment" ? broken(failure) : failure
+  )
+  const total = manifests.reduce((sum, { count }) => sum + count, 0)
+  const faults: Array<{ readonly segmentId: SegmentId; readonly why: string }> = []
+  let [done, bytes] = [0, 0]
+  for (const manifest of manifests) {
+    yield* report({ done, total, unit: "rows", bytes })
+    const fault = yield* Effect.as(archive.verify(manifest.id), null).pipe(
+      Effect.catchTag("BrokenSegment", ({ segmentId, why }) => Effect.succeed({ segmentId, why }))
+    )
+    if (fault !== null) faults.push(fault)
+    done += manifest.count
+    bytes += manifest.bytes
+  }
+  yield* report({ done, total, unit: "rows", bytes })
+  return { segments: manifests.length, rows: done, bytes, broken: faults }
+})
+
+export const upkeepRoutes = { listSweepers, sweep, listArchives, readArchive, verifyArchive, verifyArchives }
