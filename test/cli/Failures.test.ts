@@ -95,7 +95,6 @@ describe("a command that fails", () => {
     ["settings set a=1", /^settings set needs --reason TEXT/],
     ["archive verify a", /^archive verify needs --reason TEXT/],
     ["archive verify", /^archive verify needs --reason TEXT/],
-    ["archive cat", /^archive cat needs ID: the segment/],
     ["archive cat", /^archive cat needs ID: the segment, as `archive list` names it/],
     ["archive cat a b", /^archive cat does not take "b", but with --from/],
     ["archive cat --all", /^--all needs --from PLACE/],
