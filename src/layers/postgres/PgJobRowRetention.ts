@@ -11,14 +11,17 @@ import { limited, text, texts, whole } from "./PgValues.ts"
 
 const during = (method: string) => ({ of: "JobRowRetention", method })
 
-/** `before` and `now` are $1 and $2. Nothing that ended from a bound on: not yet that old, its day still open, or a message of its time not out. */
+/**
+ * `before` and `now` are $1 and $2. Nothing that ended from a bound on: not yet that old, its day still open, or a message of its time not out. OFFSET 0 keeps
+ * the questions about one row from becoming joins: otherwise the plan begins with all settlements that there ever were.
+ */
 const MAY_LEAVE = `job.finished_at < least($1::bigint,
     (SELECT min(closed_until) - min(closed_until) % ${DAY_MS} FROM rollup_progress), (SELECT min(due_at) FROM outbox))
-  AND NOT EXISTS (SELECT FROM job_leaving WHERE job_id = job.id)
-  AND NOT EXISTS (SELECT FROM outbox WHERE outbox.job_id = job.id)
-  AND NOT EXISTS (SELECT FROM idempotency_key AS kept WHERE kept.job_id = job.id AND kept.expires_at > $2::bigint)
+  AND NOT EXISTS (SELECT FROM job_leaving WHERE job_id = job.id OFFSET 0)
+  AND NOT EXISTS (SELECT FROM outbox WHERE outbox.job_id = job.id OFFSET 0)
+  AND NOT EXISTS (SELECT FROM idempotency_key AS kept WHERE kept.job_id = job.id AND kept.expires_at > $2::bigint OFFSET 0)
   AND EXISTS (SELECT FROM credit_entry AS entry JOIN rollup_place AS place ON place.namespace_id = entry.namespace_id
-    WHERE entry.job_id = job.id AND entry.kind = 'settle' AND entry.seq <= place.jobs_seq)`
+    WHERE entry.job_id = job.id AND entry.kind = 'settle' AND entry.seq <= place.jobs_seq OFFSET 0)`
 
 export const EXPIRED = `SELECT job.finished_at, job.id, job.namespace_id FROM job
   WHERE (job.finished_at, job.id) > ($3, $4) AND ${MAY_LEAVE} ORDER BY job.finished_at, job.id LIMIT $5`

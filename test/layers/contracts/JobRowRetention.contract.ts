@@ -38,7 +38,7 @@ export interface RowCapabilities {
 const START = Date.UTC(2026, 0, 5)
 
 /** A job that was claimed, and ended so. */
-const endedJob = Effect.fnUntraced(function* (
+export const endedJob = Effect.fnUntraced(function* (
   namespaceId: NamespaceId,
   daemonId: DaemonId,
   at: number,
@@ -52,13 +52,13 @@ const endedJob = Effect.fnUntraced(function* (
   return job.id
 })
 
-const publishAll = Effect.gen(function* () {
+export const publishAll = Effect.gen(function* () {
   const outbox = yield* Outbox
   yield* outbox.sent((yield* outbox.pending(THE_END, MANY)).map(({ id }) => id))
 })
 
 /** All that was ended until here is counted, and the days are closed. */
-const closeUntil = Effect.fnUntraced(function* (end: number) {
+export const closeUntil = Effect.fnUntraced(function* (end: number) {
   yield* rollUp(end)
   yield* (yield* Rollups).close("accounts", end, MANY)
 })

@@ -26,7 +26,7 @@ BEGIN
     SELECT job.id FROM job_leaving JOIN job ON job.id = job_leaving.job_id
     WHERE job_leaving.segment_id = segment AND job.finished_at IS NOT NULL AND EXISTS (
       SELECT FROM credit_entry AS entry JOIN rollup_place AS place ON place.namespace_id = entry.namespace_id
-      WHERE entry.job_id = job.id AND entry.kind = 'settle' AND entry.seq <= place.jobs_seq)
+      WHERE entry.job_id = job.id AND entry.kind = 'settle' AND entry.seq <= place.jobs_seq OFFSET 0)
     ORDER BY job.id FOR UPDATE OF job);
   DELETE FROM job_event WHERE job_id = ANY (leaving);
   DELETE FROM idempotency_key WHERE job_id = ANY (leaving);
