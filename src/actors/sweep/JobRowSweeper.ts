@@ -42,14 +42,12 @@ export const make = (house: JobRowHouse): Options => ({
         return { taken: leaving.length, watermark: stored, detail: { rows: leaving.length } }
       }
       let taken = yield* retireAll(house, pass)
-      // What is left may wait: there is no cold storage.
-      if (yield* waits(pass, classOf.rows)) return { taken, watermark: null }
       const { leaving, at } = yield* choose(house, pass, from, max)
       if (leaving.length > 0) {
+        if (yield* waits(pass, classOf.rows)) return { taken, watermark: null }
         yield* house.rows.mark(segmentIdOf(null, leaving, "rows"), leaving, boundsOf(pass))
         taken += yield* retireAll(house, pass)
       }
-      // The sweeper goes on at once while batches are full.
       const watermark = at === null ? null : { endedAt: at.endedAt, jobId: at.jobId }
       return { taken, watermark, detail: { rows: taken } }
     })
