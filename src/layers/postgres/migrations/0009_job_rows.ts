@@ -16,9 +16,8 @@ END $$`,
   `CREATE TRIGGER stays_with_job BEFORE DELETE ON job_event FOR EACH ROW EXECUTE FUNCTION job_event_stays()`
 ]
 
-/** Whatever the caller's search path is, it is that of the tables. */
 const prune = `CREATE FUNCTION prune_jobs(segment text) RETURNS integer
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT
+LANGUAGE plpgsql SECURITY DEFINER
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE leaving text[]; pruned integer;
 BEGIN
@@ -36,6 +35,12 @@ BEGIN
   RETURN pruned;
 END $$`
 
+/** It means our tables, whatever the caller's search path is: without being named, the caller's temporary tables would come first. */
+const ours = `DO $$
+BEGIN
+  EXECUTE format('ALTER FUNCTION prune_jobs(text) SET search_path = %I, pg_temp', current_schema());
+END $$`
+
 export const jobRows: Migration = {
   name: "rows of jobs that leave",
   statements: [
@@ -46,6 +51,7 @@ export const jobRows: Migration = {
     `CREATE INDEX job_leaving_of_segment ON job_leaving (segment_id, job_id)`,
     `CREATE INDEX idempotency_key_of_job ON idempotency_key (job_id)`,
     ...stays,
-    prune
+    prune,
+    ours
   ]
 }
