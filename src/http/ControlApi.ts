@@ -14,7 +14,7 @@ import { SettingsVersion } from "../schemas/RuntimeSettings.ts"
 import { Notice, Webhook, WebhookStanding } from "../schemas/Webhook.ts"
 import { ByReason, get, id, many, Objects, optional, order, page, post, Reason, says } from "./ApiWords.ts"
 import { RestartOrder } from "./routes/control/Actors.ts"
-import { EraseOrder } from "./routes/control/Erasures.ts"
+import { EraseJobOrder, EraseOrder } from "./routes/control/Erasures.ts"
 import { HoldOrder } from "./routes/control/Jobs.ts"
 import { CreateKeyOrder } from "./routes/control/Keys.ts"
 import { AmendOrder, CreateNamespaceOrder, GrantOrder } from "./routes/control/Namespaces.ts"
@@ -117,10 +117,11 @@ class Jobs extends HttpApiGroup.make("jobs").add(
     payload: order(HoldOrder),
     success: Schema.JsonObject
   }).annotate(says, "Keep its record from being archived away"),
-  post("eraseJob", "/control/jobs/:id/erase", { params: id, ...ByReason }).annotate(
-    says,
-    "Forget what was asked and answered, everywhere"
-  ),
+  post("eraseJob", "/control/jobs/:id/erase", {
+    params: id,
+    payload: order(EraseJobOrder),
+    success: Schema.JsonObject
+  }).annotate(says, "Forget what was asked and answered, everywhere"),
   get("listLanes", "/control/lanes", { success: Schema.JsonObject }).annotate(says, "What waits where")
 ) {}
 

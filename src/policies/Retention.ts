@@ -7,6 +7,7 @@ import { type DataClass, type JobClass, SegmentId } from "../schemas/Archive.ts"
 import { canonicalJson } from "../schemas/CanonicalJson.ts"
 import type { JobId, NamespaceId } from "../schemas/Ids.ts"
 import { type NamespaceRules, STANDARD_TIER } from "../schemas/Namespace.ts"
+import { dayOf } from "../schemas/Rollup.ts"
 import { DAYS_MAX, type RetentionClass, type RetentionSettings, type Tier } from "../schemas/Retention.ts"
 
 const DAY_MS = 86_400_000
@@ -81,14 +82,24 @@ export const fateOf = (of: RetentionClass, hasArchive: boolean, { withoutArchive
   return rule === "drop" ? { _tag: "drop" } : { _tag: "wait", warns: rule === "archive" }
 }
 
-/** The clock and the rule that a class of segments goes by. Rollups leave when an operator says so. */
+/** Rows of jobs that ended before this instant may leave: their day has been over for as many days as rows are kept. */
+export const rowsBefore = (now: number, { rowDays }: RetentionSettings): number => dayOf(now - rowDays * DAY_MS)
+
+/**
+ * Whether a job's record may still be live, by its clock alone: then its row stays without that anybody is asked. A row of a namespace under legal hold stays.
+ */
+export const rowStays = (endedAt: number, now: number, rules: Rules, settings: RetentionSettings): boolean =>
+  rules.held === true || endedAt >= cutoffs(now, rules, settings).metadata
+
+/** The clock and the rule that a class of segments goes by; rows have a clock of their own. Rollups leave when an operator says so. */
 export const classOf: Readonly<Record<Exclude<DataClass, "rollups">, RetentionClass>> = {
   jobs: "metadata",
   held: "metadata",
   metadata: "metadata",
   bodies: "bodies",
   logs: "logs",
-  incidents: "incidents"
+  incidents: "incidents",
+  rows: "metadata"
 }
 
 /** The order of the ids does not matter. There is no empty segment. */

@@ -14,13 +14,13 @@ export { SegmentId }
 
 /**
  * jobs: all of a job. bodies: what was asked and answered, before the rest leaves. metadata: the rest, later. held: all of a job that is under legal
- * hold. logs and incidents: entries of no live job, and incidents.
+ * hold. logs and incidents: entries of no live job, and incidents. rows: rows of jobs from the deciding store, of all namespaces.
  */
 export const JobClass = Schema.Literals(["jobs", "bodies", "metadata", "held"])
 export type JobClass = typeof JobClass.Type
 export const EntryClass = Schema.Literals(["logs", "incidents"])
 export type EntryClass = typeof EntryClass.Type
-export const DataClass = Schema.Literals([...JobClass.literals, ...EntryClass.literals, "rollups"])
+export const DataClass = Schema.Literals([...JobClass.literals, ...EntryClass.literals, "rollups", "rows"])
 export type DataClass = typeof DataClass.Type
 
 export const isJobClass = Schema.is(JobClass)
@@ -28,12 +28,12 @@ export const isJobClass = Schema.is(JobClass)
 export const SegmentManifest = Schema.Struct({
   id: SegmentId,
   dataClass: DataClass,
-  /** null: of nobody's, such as an incident of a node, or of all, as rollups are. */
+  /** null: of nobody's, such as an incident of a node, or of all, as rollups and rows are. */
   namespaceId: Schema.NullOr(NamespaceId),
   recordVersion: Schema.Int,
   /** Lines in the file. */
   count: Schema.Int,
-  /** Span of `finishedAt` of the records in it, of `at` of entries, or of `period` of rollups, epoch ms, both ends included. */
+  /** Span of `finishedAt` of the records or rows in it, of `at` of entries, or of `period` of rollups, epoch ms, both ends included. */
   from: Schema.Int,
   to: Schema.Int,
   compression: Schema.Literal("gzip"),

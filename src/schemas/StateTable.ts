@@ -106,6 +106,8 @@ node_id run_at:int prompt_tokens:int output_tokens:int charged:int error_code fi
     "job_event",
     "!job_id !seq:int kind from_state to_state epoch:int attempt:int daemon_id node_id code at:int"
   ),
+  // A batch that is on its way to cold storage goes on after a restore, so no row is archived twice. A fork has no such batch: the segment is the original's.
+  stateTable("job_leaving", "!job_id segment_id", { inFork: "dropped" }),
   stateTable("credit_entry", "!namespace_id !seq:int kind amount:int job_id reference at:int"),
   // A client of the fork is nobody who asked before.
   stateTable("idempotency_key", "!namespace_id !key body_hash job_id expires_at:int", { inFork: "dropped" }),

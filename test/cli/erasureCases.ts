@@ -56,6 +56,13 @@ export const erasureCases = [
     shows: [/^erasure_\w+: job_\w+ of ns_\w+ is erased; 2 erased, 0 refused\.$/]
   },
   {
+    argv: ["jobs", "erase", JOB, "--namespace", NAMESPACE, "--reason", reason],
+    asks: `POST /control/jobs/${JOB}/erase`,
+    body: { namespaceId: NAMESPACE, reason },
+    answer: { erasure, stone: null },
+    shows: [/^erasure_\w+: job_\w+ of ns_\w+ is erased; 2 erased, 0 refused\.$/]
+  },
+  {
     argv: ["jobs", "erase", NAMESPACE, "--user", "customer 7", "--reason", reason],
     asks: "POST /control/erasures",
     body: { namespaceId: NAMESPACE, user: "customer 7", reason },

@@ -1,9 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Schema } from "effect"
-import { cutoffs, fateOf, segmentIdOf, stepsOf } from "../../src/policies/Retention.ts"
+import { cutoffs, fateOf, rowsBefore, rowStays, segmentIdOf, stepsOf } from "../../src/policies/Retention.ts"
 import { SegmentId } from "../../src/schemas/Archive.ts"
 import { defaultRules, NamespaceRules } from "../../src/schemas/Namespace.ts"
 import { initialRetention, RetentionSettings, Tier } from "../../src/schemas/Retention.ts"
+import { dayOf } from "../../src/schemas/Rollup.ts"
 import { jobId, namespaceId } from "./Samples.ts"
 
 const DAY = 86_400_000
@@ -31,6 +32,30 @@ describe("Retention", () => {
   it("S10: a namespace on a longer tier keeps longer, and a tier that is gone is the standard one", () => {
     assert.deepInclude(at({ retentionTier: "extended" }), { bodies: 20 * DAY, metadata: 20 * DAY })
     assert.deepStrictEqual(at({ retentionTier: "gone" }), at({}))
+  })
+
+  const Instant = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 40_000 * DAY }))
+
+  it.prop(
+    "C97: a row may leave exactly when its day has been over for the days that rows are kept, and settings of before keep it for 90",
+    { now: Instant, endedAt: Instant, rowDays: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 3_650 })) },
+    ({ now, endedAt, rowDays }) => {
+      const mayLeave = endedAt < rowsBefore(now, { ...settings, rowDays })
+      assert.strictEqual(mayLeave, dayOf(endedAt) + DAY + rowDays * DAY <= now)
+      const { rowDays: _, ...older } = initialRetention
+      assert.strictEqual(Schema.decodeUnknownSync(RetentionSettings)(older).rowDays, 90)
+    }
+  )
+
+  it("C77: a row stays while its record may be live, and under a legal hold", () => {
+    const stays = (days: number, over: Partial<typeof defaultRules> = {}) =>
+      rowStays((200 - days) * DAY, 200 * DAY, { ...defaultRules, ...over }, settings)
+    assert.deepStrictEqual([stays(90), stays(91)], [true, false])
+    assert.deepStrictEqual(
+      [stays(180, { retentionTier: "extended" }), stays(181, { retentionTier: "extended" })],
+      [true, false]
+    )
+    assert.isTrue(stays(1_000, { held: true }))
   })
 
   it("days of the namespace's own bound body and metadata, and none means at once", () => {

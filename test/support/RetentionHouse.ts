@@ -2,8 +2,9 @@
  * The sweepers of retention and erasure over real stores, without daemons: a pass is a call. Every call of a contract may be the last one of its life
  * (`killAt`): the work is not done, or done and not told, and whoever comes next finds the stores as they are.
  */
-import { Clock, Context, Effect, Layer } from "effect"
+import { Clock, Context, Effect, Layer, type Schema } from "effect"
 import * as ErasureSweeper from "../../src/actors/sweep/ErasureSweeper.ts"
+import * as JobRowSweeper from "../../src/actors/sweep/JobRowSweeper.ts"
 import * as RetentionSweeper from "../../src/actors/sweep/RetentionSweeper.ts"
 import type { Options } from "../../src/actors/sweep/Sweeper.ts"
 import { Archive } from "../../src/layers/Archive.ts"
@@ -12,6 +13,7 @@ import { EntryRetention } from "../../src/layers/EntryRetention.ts"
 import { Erasures } from "../../src/layers/Erasures.ts"
 import { Incidents } from "../../src/layers/Incidents.ts"
 import { JobRecords } from "../../src/layers/JobRecords.ts"
+import { JobRowRetention } from "../../src/layers/JobRowRetention.ts"
 import { JobSearch } from "../../src/layers/JobSearch.ts"
 import { JobStore } from "../../src/layers/JobStore.ts"
 import { Logs } from "../../src/layers/Logs.ts"
@@ -32,6 +34,7 @@ export type Stores =
   | Erasures
   | Incidents
   | JobRecords
+  | JobRowRetention
   | JobSearch
   | JobStore
   | Logs
@@ -89,19 +92,25 @@ export const makeHouse = Effect.fnUntraced(function* (life: Life = living(), has
     records: of(JobRecords),
     search: of(JobSearch),
     store: of(JobStore),
+    rows: of(JobRowRetention),
     key: of(NetworkKey),
     desk: { completed: Effect.succeed }
   }
-  return { retention: RetentionSweeper.make(house), erasure: ErasureSweeper.make(house) }
+  return {
+    retention: RetentionSweeper.make(house),
+    erasure: ErasureSweeper.make(house),
+    jobRows: JobRowSweeper.make(house)
+  }
 })
 
 /** Batches until one is short, as the sweeper's actor does it. */
 export const pass = (sweeper: Options, batchMax = sweeper.batchMax) =>
   Effect.gen(function* () {
-    let swept = 0
+    let [swept, from] = [0, null as Schema.Json]
     while (true) {
-      const { taken } = yield* sweeper.sweepBatch(null, batchMax, false)
+      const { taken, watermark } = yield* sweeper.sweepBatch(from, batchMax, false)
       swept += taken
+      from = watermark
       if (taken < batchMax) return swept
     }
   })

@@ -99,6 +99,11 @@ const credits = (size: SampleSize) => {
     purses.set(payer, { granted, reserved: 0n, spent: 0n, open: 0 })
     put(payer, "grant", n === 0 ? granted : Number(granted), null, "first")
   }
+  // Of a job whose row has left.
+  const [first, left] = [id("ns", 0, seed), id("gone", 0, seed)]
+  put(first, "reserve", 100, left, null)
+  put(first, "settle", 100, left, null)
+  purses.get(first)!.spent += 100n
   for (let n = 0; n < jobs; n++) {
     const [job, payer] = [id("job", n, seed), id("ns", n % namespaces, seed)]
     const purse = purses.get(payer) ?? { granted: 0n, reserved: 0n, spent: 0n, open: 0 }
@@ -281,6 +286,7 @@ export const aState = (size: SampleSize): StateSample => {
     ["sweeper_state", [["retention", 3, json({ at: 5 }), 17]]],
     ["job", many(jobs, (n) => jobRow(n, size))],
     ["job_event", Array.from({ length: jobs }, (_, n) => eventsOf(n, size)).flat()],
+    ["job_leaving", many(Math.min(jobs, 2), (n) => [id("job", n, seed), `seg_${"0a".repeat(16)}`])],
     ["credit_entry", entries],
     [
       "idempotency_key",

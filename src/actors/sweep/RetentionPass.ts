@@ -1,4 +1,5 @@
 /** What one pass of retention stands on: the stores, and the rules as they were when it began. */
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { Archive } from "../../layers/Archive.ts"
 import type { EntryRetention } from "../../layers/EntryRetention.ts"
@@ -11,13 +12,16 @@ import { fateOf } from "../../policies/Retention.ts"
 import type { Namespace } from "../../schemas/Namespace.ts"
 import type { RetentionClass, RetentionSettings } from "../../schemas/Retention.ts"
 
-export interface RetentionHouse {
+export interface PassHouse {
   readonly namespaces: Namespaces["Service"]
-  readonly retention: RecordRetention["Service"]
-  readonly entries: EntryRetention["Service"]
   readonly archive: Archive["Service"]
   readonly incidents: Incidents["Service"]
   readonly settings: Settings["Service"]
+}
+
+export interface RetentionHouse extends PassHouse {
+  readonly retention: RecordRetention["Service"]
+  readonly entries: EntryRetention["Service"]
   readonly desk: Pick<ReceiptDesk["Service"], "completed">
 }
 
@@ -28,6 +32,13 @@ export interface Pass {
   readonly namespaces: ReadonlyArray<Namespace>
   readonly hasArchive: boolean
 }
+
+export const beginPass = ({ namespaces, settings, archive }: PassHouse) =>
+  Effect.gen(function* () {
+    const now = yield* Clock.currentTimeMillis
+    const { retention } = (yield* settings.current).settings
+    return { now, settings: retention, namespaces: yield* namespaces.list, hasArchive: archive.isThere } satisfies Pass
+  })
 
 /** Rules for what belongs to no namespace. */
 export const NOBODYS = { retentionDays: null, persistPayloads: true }

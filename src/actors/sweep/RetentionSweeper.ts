@@ -3,13 +3,12 @@
  * marked, archived, read back and verified, and only then let go. Whoever comes after a crash goes on with the marked batches first. A broken archive
  * stops deletion and says so; what is under legal hold stays, or is archived as held at the ceiling.
  */
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { classOf, cutoffs, type Cutoffs, segmentIdOf, type Step, stepsOf } from "../../policies/Retention.ts"
 import type { Namespace } from "../../schemas/Namespace.ts"
 import { chooseEntries, countEntries, retireEntries } from "./EntriesRetiring.ts"
 import { retireJobs } from "./JobsRetiring.ts"
-import { NOBODYS, type Pass, type RetentionHouse, waits } from "./RetentionPass.ts"
+import { beginPass, NOBODYS, type Pass, type RetentionHouse, waits } from "./RetentionPass.ts"
 import type { Options } from "./Sweeper.ts"
 
 export const make = (house: RetentionHouse): Options => ({
@@ -29,13 +28,6 @@ export const make = (house: RetentionHouse): Options => ({
       return { taken, watermark }
     })
 })
-
-const beginPass = ({ namespaces, settings, archive }: RetentionHouse) =>
-  Effect.gen(function* () {
-    const now = yield* Clock.currentTimeMillis
-    const { retention } = (yield* settings.current).settings
-    return { now, settings: retention, namespaces: yield* namespaces.list, hasArchive: archive.isThere } satisfies Pass
-  })
 
 /** Those that are being erased are not the sweeper's. */
 const retiringJobs = ({ retention }: RetentionHouse) =>

@@ -16,6 +16,7 @@ import { Erasures } from "../../layers/Erasures.ts"
 import { EvaluationSets } from "../../layers/EvaluationSets.ts"
 import { Incidents } from "../../layers/Incidents.ts"
 import { JobRecords } from "../../layers/JobRecords.ts"
+import { JobRowRetention } from "../../layers/JobRowRetention.ts"
 import { JobSearch } from "../../layers/JobSearch.ts"
 import { JobSinks } from "../../layers/JobSinks.ts"
 import { JobStore, JobSurvey } from "../../layers/JobStore.ts"
@@ -51,6 +52,7 @@ import * as BlindSweeper from "./BlindSweeper.ts"
 import * as DetectorSweeper from "./DetectorSweeper.ts"
 import * as ErasureSweeper from "./ErasureSweeper.ts"
 import * as ExpirySweeper from "./ExpirySweeper.ts"
+import * as JobRowSweeper from "./JobRowSweeper.ts"
 import * as MerkleSweeper from "./MerkleSweeper.ts"
 import * as NoticeLanes from "./NoticeLanes.ts"
 import * as OutboxRelaySweeper from "./OutboxRelaySweeper.ts"
@@ -123,6 +125,7 @@ type Needed =
   | Heart
   | Incidents
   | JobRecords
+  | JobRowRetention
   | JobSearch
   | JobStore
   | JobSurvey
@@ -173,6 +176,7 @@ const makeSweepers: Effect.Effect<ReadonlyArray<Options>, never, Needed> = Effec
     ExpirySweeper.make({ store, survey, records }),
     OwnerReaper.make({ daemonId, isSteady, daemons: yield* Daemons, survey, outbox, transport }),
     RetentionSweeper.make(retention),
+    JobRowSweeper.make({ ...retention, records, rows: yield* JobRowRetention }),
     RecordRepairSweeper.make({ records, store, traces: yield* Traces }),
     WebhookSweeper.make(yield* webhookHouse),
     SnapshotSweeper.make({ settings: yield* Settings, snapshots: yield* Snapshots, works: yield* LongWork }),

@@ -15,6 +15,7 @@ import {
   LogLine,
   type SegmentManifest
 } from "../../schemas/Archive.ts"
+import { JobRowLine } from "../../schemas/JobRowLine.ts"
 import { RECORD_VERSION } from "../../schemas/JobRecord.ts"
 import { instant } from "../Plain.ts"
 import { faultInRollups } from "./RollupInspection.ts"
@@ -24,6 +25,7 @@ const decodeJob = Schema.decodeUnknownResult(ArchivedLine)
 const decodeErased = Schema.decodeUnknownResult(Schema.toCodecJson(ErasedLine))
 const isErased = Schema.is(Schema.Struct({ erased: Schema.Unknown }))
 const decodeLog = Schema.decodeUnknownResult(LogLine)
+const decodeRow = Schema.decodeUnknownResult(JobRowLine)
 const decodeIncident = Schema.decodeUnknownResult(IncidentLine)
 const Version = Schema.Struct({ record: Schema.Struct({ version: Schema.Int }) })
 const decodeVersion = Schema.decodeUnknownResult(Version)
@@ -114,12 +116,21 @@ const lineOf = (value: unknown, dataClass: DataClass) => {
       return Result.map(decodeLog(value), ({ log }): Line => ({ ...log, id: null }))
     case "incidents":
       return Result.map(decodeIncident(value), ({ incident }): Line => incident)
+    case "rows":
+      // Of all namespaces, as the manifest says.
+      return Result.map(decodeRow(value), ({ row }): Line => ({
+        id: row.job.id,
+        namespaceId: null,
+        at: row.finishedAt
+      }))
     default:
       return isErased(value)
         ? Result.map(decodeErased(value), ({ erased }) => ofJob(erased))
         : Result.map(decodeJob(value), ({ record }) => ofJob(record))
   }
 }
+
+const ENTRIES = { logs: true, incidents: true, rows: true }
 
 const readLine = (bytes: Uint8Array, dataClass: DataClass): Result.Result<Line, Fault> => {
   const value = Result.try(() => JSON.parse(text.decode(bytes)) as unknown)
@@ -132,7 +143,7 @@ const readLine = (bytes: Uint8Array, dataClass: DataClass): Result.Result<Line, 
   if (Result.isSuccess(line)) return Result.succeed(line.success)
   const [issue] = format(line.failure.issue).issues
   const path = (issue?.path ?? []).map((step) => String(typeof step === "object" ? step.key : step)).join(".")
-  const what = dataClass === "logs" || dataClass === "incidents" ? `one of ${dataClass}` : "a job"
+  const what = dataClass in ENTRIES ? `one of ${dataClass}` : "a job"
   return Result.fail(
     broken(`whose ${path === "" ? "whole" : path} is not what ${what} of version ${RECORD_VERSION} has`)
   )

@@ -102,12 +102,17 @@ const release: Command = {
 const erase: Command = {
   path: ["jobs", "erase"],
   args: [SUBJECT],
-  flags: [{ name: "user", value: "TAG", help: "of a namespace, only the jobs of this end user" }, REASON],
+  flags: [
+    { name: "user", value: "TAG", help: "of a namespace, only the jobs of this end user" },
+    { name: "namespace", value: "ID", help: "of a job whose row has left the deciding store: whose it was" },
+    REASON
+  ],
   summary: "forgets what was asked and answered: live and in the archive; a signed hash stays",
   notes:
     "Only what has ended is erased. Under a legal hold nothing is: exit code 5. Of a namespace it goes on in batches; see erasures list.",
   examples: [
     "resultity jobs erase job_01j0example --reason 'request 12'",
+    "resultity jobs erase job_01j0example --namespace ns_01j0example --reason 'request 14'",
     "resultity jobs erase ns_01j0example --user customer-7 --reason 'request 13'"
   ],
   run: posts(
@@ -115,7 +120,8 @@ const erase: Command = {
     showErasure,
     (input) => {
       const id = argument(input, 0)
-      if (!isNamespace(id)) return {}
+      const namespaceId = input.flags.get("namespace")
+      if (!isNamespace(id)) return namespaceId === undefined ? {} : { namespaceId }
       const user = input.flags.get("user")
       return { namespaceId: id, ...(user === undefined ? {} : { user }) }
     }

@@ -27,6 +27,7 @@ import type { NodeRow, Restriction, RestrictionKind } from "../../schemas/NodePr
 import type { SignedRoot } from "../../schemas/Receipt.ts"
 import type { SettingsVersion } from "../../schemas/RuntimeSettings.ts"
 import type { AccountRollup, CreditRollup, JobRollup, RollupDefinition } from "../../schemas/Rollup.ts"
+import type { SegmentId } from "../../schemas/SegmentId.ts"
 import type { ErasureStone } from "../../schemas/Tombstone.ts"
 import type { Notice, Webhook } from "../../schemas/Webhook.ts"
 import type { AuditRow } from "../Audit.ts"
@@ -107,6 +108,8 @@ export interface State {
   /** Where a key stands in `keys`. */
   readonly digests: Map<KeyId, string>
   readonly jobs: Map<JobId, StoredJob>
+  /** Marks of rows that leave. */
+  readonly leaving: Map<JobId, SegmentId>
   readonly outbox: Map<EnvelopeId, StoredMessage>
   readonly daemons: Map<DaemonId, DaemonRow>
   readonly nodes: Map<NodeId, StoredNode>
@@ -137,6 +140,7 @@ export const make = ({ soleOwner = true }: { readonly soleOwner?: boolean } = {}
   keys: new Map(),
   digests: new Map(),
   jobs: new Map(),
+  leaving: new Map(),
   outbox: new Map(),
   daemons: new Map(),
   nodes: new Map(),

@@ -9,6 +9,7 @@ import * as MemoryCatalog from "./MemoryCatalog.ts"
 import * as MemoryCreditLedger from "./MemoryCreditLedger.ts"
 import * as MemoryDaemons from "./MemoryDaemons.ts"
 import * as MemoryErasures from "./MemoryErasures.ts"
+import * as MemoryJobRowRetention from "./MemoryJobRowRetention.ts"
 import * as MemoryJobStore from "./MemoryJobStore.ts"
 import * as MemoryJobSurvey from "./MemoryJobSurvey.ts"
 import * as MemoryModeration from "./MemoryModeration.ts"
@@ -28,6 +29,7 @@ import * as MemoryWebhooks from "./MemoryWebhooks.ts"
 const stores = Layer.mergeAll(
   MemoryJobStore.layer,
   MemoryJobSurvey.layer,
+  MemoryJobRowRetention.layer,
   MemoryOutbox.layer,
   MemoryCreditLedger.layer,
   MemoryNamespaces.layer,

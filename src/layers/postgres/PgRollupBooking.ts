@@ -124,7 +124,8 @@ export const JOBS_PAGE = `SELECT place.namespace_id, entry.seq, entry.kind, entr
 
 interface StoredEnd extends StoredEntry {
   readonly period: bigint
-  readonly facts: string
+  /** null: the row has left. It was counted before; only in a fork, which counts anew, is there nothing left to count. */
+  readonly facts: string | null
   readonly state: TerminalState
   readonly prompt_tokens: bigint
   readonly output_tokens: bigint
@@ -132,9 +133,10 @@ interface StoredEnd extends StoredEntry {
   readonly started_at: bigint | null
 }
 
-const endedJobOf = (stored: StoredEnd): EndedJob => {
-  const { environment, model, mode } = decodeJob(stored.facts)
-  return {
+const endedJobOf = ({ facts, ...stored }: StoredEnd): ReadonlyArray<EndedJob> => {
+  if (facts === null) return []
+  const { environment, model, mode } = decodeJob(facts)
+  const ended = {
     period: Number(stored.period),
     environment,
     namespaceId: stored.namespace_id,
@@ -148,6 +150,7 @@ const endedJobOf = (stored: StoredEnd): EndedJob => {
     startedAt: stored.started_at === null ? null : Number(stored.started_at),
     finishedAt: Number(stored.at)
   }
+  return [ended]
 }
 
 const KNOWN = `${selectFrom("jobs")} JOIN unnest($1::bigint[], $2::text[]) AS asked (period, key) USING (period, key)`
@@ -156,7 +159,7 @@ export const takeJobs = Effect.fnUntraced(function* (sql: SqlClient, from: Names
   yield* sql.unsafe(ALONG_INDEXES)
   yield* heldUntil(sql, "jobs")
   const page = yield* sql.unsafe<StoredEnd>(JOBS_PAGE, [text(from ?? ""), limited(max)])
-  const fresh = bookJobs(page.filter(({ kind }) => kind === "settle").map(endedJobOf))
+  const fresh = bookJobs(page.filter(({ kind }) => kind === "settle").flatMap(endedJobOf))
   const known = yield* sql.unsafe<Record<string, unknown>>(KNOWN, [
     wholes(fresh.map(({ period }) => period)),
     texts(fresh.map(keyOf))

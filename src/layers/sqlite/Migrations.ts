@@ -5,6 +5,7 @@
 import type { DatabaseSync } from "node:sqlite"
 import { episodesSchema } from "./EpisodesSchema.ts"
 import { feedbackSchema } from "./FeedbackSchema.ts"
+import { jobRowsSchema } from "./JobRowsSchema.ts"
 import { qualitySchema } from "./QualitySchema.ts"
 import { recordsSchema, servicesSchema } from "./RecordsSchema.ts"
 import { rollupsSchema } from "./RollupsSchema.ts"
@@ -38,7 +39,8 @@ export const migrations: ReadonlyArray<Migration> = [
   { name: "bodies that leave first, erasures", sql: retentionSchema },
   { name: "receipts", sql: receiptsSchema },
   { name: "quality", sql: qualitySchema },
-  { name: "jobs by service", sql: servicesSchema }
+  { name: "jobs by service", sql: servicesSchema },
+  { name: "rows of jobs that leave", sql: jobRowsSchema }
 ]
 
 const TABLE = `CREATE TABLE IF NOT EXISTS migration (

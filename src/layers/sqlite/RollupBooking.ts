@@ -90,7 +90,10 @@ export const takeJobs = (sql: Sql, from: NamespaceId | null, max: number): Booke
   return through(places, max, (namespaceId, most) => {
     const place = reach.get(namespaceId)
     const stored = sql(SETTLED).all(namespaceId, Number(place?.["jobs_seq"]), Number(place?.["seq"]), most)
-    const ended = stored.filter(({ kind }) => kind === "settle").map((row) => endedJobOf(namespaceId, row))
+    // A row that has left was counted before; only in a fork, which counts anew, is there nothing left to count.
+    const ended = stored
+      .filter(({ kind, facts }) => kind === "settle" && facts !== null)
+      .map((row) => endedJobOf(namespaceId, row))
     const fresh = bookJobs(ended)
     const known = fresh.map((row) => jobRow(sql, row)).filter((row) => row !== null)
     putRows(sql, foldJobs([...known, ...fresh]), "REPLACE")

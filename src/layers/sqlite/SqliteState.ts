@@ -5,6 +5,7 @@ import * as Audit from "./SqliteAudit.ts"
 import * as Catalog from "./SqliteCatalog.ts"
 import * as CreditLedger from "./SqliteCreditLedger.ts"
 import * as Daemons from "./SqliteDaemons.ts"
+import * as JobRowRetention from "./SqliteJobRowRetention.ts"
 import * as JobStore from "./SqliteJobStore.ts"
 import * as Erasures from "./SqliteErasures.ts"
 import * as JobSurvey from "./SqliteJobSurvey.ts"
@@ -24,6 +25,7 @@ import * as Webhooks from "./SqliteWebhooks.ts"
 export const layer = Layer.mergeAll(
   JobStore.layer,
   JobSurvey.layer,
+  JobRowRetention.layer,
   Outbox.layer,
   CreditLedger.layer,
   Namespaces.layer,

@@ -47,6 +47,30 @@ withPostgres("the guards of PostgreSQL", () => {
     }
   })
 
+  describe("a row that leaves PostgreSQL", () => {
+    it("has ended and was counted, whatever is marked: otherwise it stays with its history", async () => {
+      const count = `SELECT (SELECT count(*) FROM job)::int AS jobs, (SELECT count(*) FROM job_event)::int AS events`
+      const before = await shell(schema, count)
+      await shell(schema, `INSERT INTO job_leaving SELECT id, 'seg_x' FROM job`)
+      assert.deepStrictEqual([...(await shell(schema, `SELECT prune_jobs('seg_x') AS pruned`))], [{ pruned: 0 }])
+      await shell(schema, `DELETE FROM job_leaving`)
+      assert.deepStrictEqual(await shell(schema, count), before)
+    })
+    it("is what stands in the tables, and not what its caller has under their names", async () => {
+      const [counted] = await shell<{ pruned: number }>(
+        schema,
+        `CREATE TEMP TABLE job_leaving AS SELECT id AS job_id, 'seg_y' AS segment_id FROM job WHERE finished_at IS NOT NULL`,
+        `CREATE TEMP TABLE rollup_place AS SELECT id AS namespace_id, 999999999::bigint AS jobs_seq FROM namespace`,
+        `SELECT prune_jobs('seg_y') AS pruned`
+      )
+      assert.strictEqual(counted?.pruned, 0)
+    })
+    it(
+      "takes no entry of the ledger along",
+      refuses(() => `DELETE FROM credit_entry WHERE job_id = '${ended}'`, /append-only/)
+    )
+  })
+
   describe("a balance in PostgreSQL", () => {
     const update = (set: string) => `UPDATE credit_balance SET ${set} WHERE namespace_id = '${payer}'`
     it(

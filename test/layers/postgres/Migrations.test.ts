@@ -3,6 +3,7 @@ import * as Driver from "@effect/sql-pg/PgClient"
 import { assert } from "@effect/vitest"
 import { Cause, Effect, Exit, Redacted } from "effect"
 import { describe, it } from "vitest"
+import { JobRowRetention } from "../../../src/layers/JobRowRetention.ts"
 import { JobStore } from "../../../src/layers/JobStore.ts"
 import { Outbox } from "../../../src/layers/Outbox.ts"
 import { migrate } from "../../../src/layers/postgres/Migrations.ts"
@@ -10,6 +11,8 @@ import { type Migration, migrations } from "../../../src/layers/postgres/migrati
 import * as PgClient from "../../../src/layers/postgres/PgClient.ts"
 import { aFinish, livingDaemon } from "../../support/factories.ts"
 import { admitted, assertSound, claimed, messagesOf } from "../contracts/StateProbes.ts"
+import { DAY, freshSegment } from "../../support/recordFactories.ts"
+import { closeUntil } from "../contracts/JobRowRetention.contract.ts"
 import { freshSchema, objectionTo, openClient, type SchemaOptions, serverUrl, shell, withPostgres } from "./PgSchema.ts"
 
 /** A whole life of a job in the daemon's role, and what the role may not do. */
@@ -25,6 +28,15 @@ const worksWithin = async (options: SchemaOptions, role: string) => {
       yield* store.finish(aFinish(row))
       yield* assertSound(row.job.namespaceId, [row.job.id])
       yield* (yield* Outbox).sent((yield* messagesOf(row.job.id)).map(({ id }) => id))
+      // The one way in which its history goes, and only once it is counted.
+      const [rows, segmentId] = [yield* JobRowRetention, freshSegment()]
+      const bounds = { before: row.runAt + DAY, now: row.runAt + DAY }
+      assert.strictEqual(yield* rows.mark(segmentId, [row.job.id], bounds), 0)
+      yield* closeUntil(row.runAt + 2 * DAY)
+      assert.strictEqual(yield* rows.mark(segmentId, [row.job.id], bounds), 1)
+      assert.strictEqual(yield* rows.prune(segmentId), 1)
+      assert.isNull(yield* store.get(row.job.id))
+      assert.deepStrictEqual(yield* store.events(row.job.id), [])
     })
   )
   for (const [statement, objection] of [

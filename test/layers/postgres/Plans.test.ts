@@ -8,6 +8,7 @@ import { claim, finish, release } from "../../../src/layers/postgres/JobMoves.ts
 import type { BatchedMethod } from "../../../src/layers/postgres/PgBatch.ts"
 import { PgClient } from "../../../src/layers/postgres/PgClient.ts"
 import { DUE, LANES, ORPHANS, WAITING } from "../../../src/layers/postgres/PgJobSurvey.ts"
+import { EXPIRED } from "../../../src/layers/postgres/PgJobRowRetention.ts"
 import { GET } from "../../../src/layers/postgres/PgJobStore.ts"
 import { PENDING } from "../../../src/layers/postgres/PgOutbox.ts"
 import { DUE as ENDED, LEAVES } from "../../../src/layers/postgres/PgReceipts.ts"
@@ -33,6 +34,12 @@ const QUESTIONS = {
   pending: { text: PENDING, types: "bigint, bigint", values: "1, 10", index: "outbox_due" },
   balance: { text: BALANCE, types: "text", values: "'ns_a'", index: "credit_balance_pkey" },
   ended: { text: ENDED, types: "bigint, text, bigint, bigint", values: "1, '', 10, 10", index: "job_ended" },
+  expired: {
+    text: EXPIRED,
+    types: "bigint, bigint, bigint, text, bigint",
+    values: "10, 10, 1, '', 10",
+    index: "job_ended"
+  },
   leaves: { text: LEAVES, types: "bigint, text, bigint", values: "1, '', 10", index: "receipt_leaf_of_hour" },
   entries: { text: ENTRIES, types: "text, bigint, bigint", values: "'ns_a', 0, 10", index: "credit_entry_pkey" }
 } as const

@@ -127,6 +127,45 @@ describe("the embedded database", () => {
     })
   )
 
+  it.effect(
+    "C97: keeps the ledger of a program whose entries needed their jobs; a history goes with its marked row only",
+    () =>
+      Effect.gen(function* () {
+        const path = join(yield* dataFolder, "data.db")
+        const old = new DatabaseSync(path, { enableForeignKeyConstraints: true })
+        migrate(
+          old,
+          0,
+          migrations.slice(
+            0,
+            migrations.findIndex(({ name }) => name.startsWith("rows of jobs"))
+          )
+        )
+        old.exec(`
+        INSERT INTO namespace VALUES ('ns_a', 'a', 'testnet', '{}', 1);
+        INSERT INTO job VALUES ('job_a', 'ns_a', '{}', '[]', 5, 1, 9, 'cancelled', NULL, 0, 0, 0, 0, NULL, 1, 0, 0, 0, NULL, 2, 2);
+        INSERT INTO job_event VALUES ('job_a', 1, 'admitted', NULL, 'queued', 0, 0, NULL, NULL, NULL, 1);
+        INSERT INTO credit_entry VALUES (3, 'ns_a', 'grant', 9, NULL, 'r', 1), (4, 'ns_a', 'reserve', 5, 'job_a', NULL, 1),
+          (7, 'ns_a', 'settle', 0, 'job_a', NULL, 2), (8, 'ns_a', 'refund', 5, 'job_a', NULL, 2);
+      `)
+        const entries = () => old.prepare("SELECT * FROM credit_entry ORDER BY seq").all()
+        const before = entries()
+        assert.isNull(migrate(old, 1))
+        assert.deepStrictEqual(entries(), before)
+        const refuses = (statement: string, why: string) => assert.throws(() => old.exec(statement), why)
+        refuses("DELETE FROM credit_entry", "append-only")
+        refuses("UPDATE credit_entry SET amount = 1", "append-only")
+        refuses("INSERT INTO credit_entry VALUES (9, 'ns_a', 'settle', 1, 'job_a', NULL, 3)", "UNIQUE")
+        refuses("DELETE FROM job_event", "append-only")
+        refuses("DELETE FROM job", "FOREIGN KEY")
+        old.exec(
+          "INSERT INTO job_leaving VALUES ('job_a', 'seg_a'); DELETE FROM job_event; DELETE FROM job_leaving; DELETE FROM job"
+        )
+        assert.deepStrictEqual(entries(), before)
+        old.close()
+      })
+  )
+
   it.effect("refuses to open as an Outage, when its file is no database", () =>
     Effect.gen(function* () {
       const path = join(yield* dataFolder, "data.db")

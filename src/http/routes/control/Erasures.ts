@@ -4,11 +4,11 @@ import * as Schema from "effect/Schema"
 import { Erasures } from "../../../layers/Erasures.ts"
 import { JobStore } from "../../../layers/JobStore.ts"
 import { Namespaces } from "../../../layers/Namespaces.ts"
-import { ErasureId, freshErasureId, NamespaceId } from "../../../schemas/Ids.ts"
+import { ErasureId, freshErasureId, type JobId, NamespaceId } from "../../../schemas/Ids.ts"
 import { refuse } from "../../../schemas/Refusal.ts"
 import type { Call } from "../../Call.ts"
 import { orderErasure, refuseHeldNamespace, refuseUnerasable } from "../../Erase.ts"
-import { audit, readOrder, readReason } from "../../Operator.ts"
+import { audit, readOrder } from "../../Operator.ts"
 import { plain } from "../../OperatorViews.ts"
 import { readInt, readQuery } from "../../Query.ts"
 import { open } from "../../Route.ts"
@@ -21,17 +21,33 @@ export const EraseOrder = Schema.Struct({
 })
 const readErase = readOrder(EraseOrder)
 
+export const EraseJobOrder = Schema.Struct({
+  /** Whose it was, for a job whose row has left: what is archived of it is looked for in the segments of this namespace. */
+  namespaceId: Schema.optionalKey(NamespaceId)
+})
+const readEraseJob = readOrder(EraseJobOrder)
+
 const isErasureId = Schema.is(ErasureId)
 const notFound = refuse("not_found", "There is no such erasure.")
+
+/** Its row says so; without one, whoever asks. Refused when it cannot be erased. */
+const whoseJob = Effect.fnUntraced(function* (jobId: JobId, asked: NamespaceId | undefined) {
+  const row = yield* (yield* JobStore).get(jobId)
+  if (row !== null) {
+    if (asked !== undefined && asked !== row.job.namespaceId) return yield* jobNotFound
+    yield* refuseUnerasable(row)
+    return row.job.namespaceId
+  }
+  if (asked === undefined || (yield* (yield* Namespaces).get(asked)) === null) return yield* jobNotFound
+  yield* refuseHeldNamespace(asked)
+  return asked
+})
 
 const eraseJob = open(
   Effect.fnUntraced(function* (call: Call) {
     const jobId = yield* jobIdOf(call)
-    const order = yield* readReason(call)
-    const row = yield* (yield* JobStore).get(jobId)
-    if (row === null) return yield* jobNotFound
-    yield* refuseUnerasable(row)
-    const { namespaceId } = row.job
+    const order = yield* readEraseJob(call)
+    const namespaceId = yield* whoseJob(jobId, order.body.namespaceId)
     const { reason, by, at: askedAt } = order
     const id = yield* freshErasureId
     const erasure = yield* orderErasure({ id, namespaceId, jobId, clientTag: null, by, reason, askedAt })

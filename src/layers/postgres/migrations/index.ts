@@ -7,6 +7,7 @@ import { rollups } from "./0005_rollups.ts"
 import { closedNotices } from "./0006_closed_notices.ts"
 import { erasures } from "./0007_erasures.ts"
 import { receipts } from "./0008_receipts.ts"
+import { jobRows } from "./0009_job_rows.ts"
 import type { Migration } from "./Migration.ts"
 
 export type { Migration } from "./Migration.ts"
@@ -19,5 +20,6 @@ export const migrations: ReadonlyArray<Migration> = [
   rollups,
   closedNotices,
   erasures,
-  receipts
+  receipts,
+  jobRows
 ]
