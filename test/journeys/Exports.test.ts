@@ -1,18 +1,23 @@
 /** What happened, taken along from real daemons: the commands of the page as they stand there, and a file whose daemon was killed in the middle. */
+import { randomBytes } from "node:crypto"
 import { assert, it } from "@effect/vitest"
-import { Effect, Layer } from "effect"
+import { Effect, Layer, Redacted } from "effect"
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { get } from "node:http"
 import { join } from "node:path"
 import { JobRecords } from "../../src/layers/JobRecords.ts"
+import * as S3Archive from "../../src/layers/s3/S3Archive.ts"
 import * as SqliteClient from "../../src/layers/sqlite/SqliteClient.ts"
 import * as SqliteRecords from "../../src/layers/sqlite/SqliteRecords.ts"
+import { openShell } from "../layers/s3/S3Shell.ts"
 import { ask, startDaemon } from "../support/Daemon.ts"
 import { allActive } from "../support/Nodes.ts"
 import { aClone, blocksOf, leading } from "../support/PrintedCommands.ts"
 import { COMMAND, run, temporaryFolder } from "../support/Process.ts"
 import { until } from "../support/Until.ts"
 import { aFinishedRecord } from "../support/recordFactories.ts"
+
+const S3_URL = process.env["S3_URL"]
 
 it.live(
   "the page on exports shows commands that work as they are",
@@ -136,6 +141,43 @@ it.live(
       await until("the next leader", async () => ((await swept(next))?.epoch ?? 0) > 1)
       assert.strictEqual((await swept(next))?.swept, 2_300)
       assert.lengthOf(sent(), 3)
+    }),
+  60_000
+)
+
+it.live.skipIf(S3_URL === undefined)(
+  "S79: a daemon sends finished jobs on to a bucket by itself",
+  () =>
+    Effect.promise(async () => {
+      const data = temporaryFolder()
+      const records = await fill(data, 1_200)
+      const bucket = `resultity-test-${randomBytes(6).toString("hex")}`
+      const [accessKey, secretKey] = [process.env["S3_ACCESS_KEY"] ?? "", process.env["S3_SECRET_KEY"] ?? ""]
+      const reach = { url: S3_URL ?? "", bucket, region: "us-east-1", accessKey, secretKey: Redacted.make(secretKey) }
+      const place = { ...reach, prefix: "analytics", createBucket: true }
+      // The layer makes the bucket.
+      await Effect.runPromise(Effect.scoped(Effect.asVoid(Effect.provide(Effect.void, S3Archive.layer(place)))))
+      const there = await Effect.runPromise(S3Archive.reach(place))
+      const env = { S3_URL: reach.url, S3_BUCKET: bucket, S3_ACCESS_KEY: accessKey, S3_SECRET_KEY: secretKey }
+      await startDaemon({ data, args: ["--sinks", "s3://analytics"], env })
+      const names = () => Effect.runPromise(there.names(""))
+      await until("the files", async () => (await names()).length === 2)
+      const files = await Promise.all((await names()).map((name) => Effect.runPromise(there.get(name))))
+      const ids = files
+        .flatMap((bytes) =>
+          Buffer.from(bytes ?? [])
+            .toString("utf8")
+            .split("\n")
+            .slice(0, -1)
+        )
+        .map((line) => JSON.parse(line).jobId)
+      assert.deepStrictEqual(
+        ids,
+        records.map(({ jobId }) => jobId as string)
+      )
+      const shell = openShell({ url: reach.url, bucket, accessKey, secretKey })
+      shell.drop()
+      await shell.close()
     }),
   60_000
 )

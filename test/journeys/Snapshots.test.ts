@@ -63,6 +63,13 @@ describe("snapshots", () => {
     assert.notInclude(readFileSync(join(folder, "state.car"), "latin1"), "Hello 1")
   })
 
+  it("without cold storage none is made, and the reason is said", async () => {
+    const daemon = await startDaemon({ args: ["--cold-storage", "none"] })
+    const { code, text } = await resultity("snapshot", "create", "--reason", "x", "--control", daemon.controlUrl)
+    assert.strictEqual(code, 1)
+    assert.match(text, /^failed: .*cold storage/m)
+  })
+
   it("B32, C40: jobs that were open end or go on in the restored network, no credit is lost, and the original goes on", async () => {
     const original = await startDaemon({ nodes: ["steady"] })
     await allActive(original, ["steady"])
