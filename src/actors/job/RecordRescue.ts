@@ -193,11 +193,11 @@ const onPieces = (rescue: RecordRescue, pieces: ReadonlyArray<Piece>): Effect.Ef
 const onResult = (rescue: RecordRescue, told: Report<"NodeResult">): Effect.Effect<void> => {
   const { events, self, record } = rescue
   const { result } = told
+  // What an earlier attempt said on another node, and no store took, this one never had: it would be asked for in vain.
+  if (result.firstSeq > events.length + 1) return letGo(rescue, "stale")
   // What is missing is asked for at the next look, so not more often than that.
   if (result.lastSeq > events.length) return Effect.void
-  if (result.lastSeq < events.length || result.firstSeq > events.length + 1 || result.firstSeq < 1) {
-    return letGo(rescue, "refused")
-  }
+  if (result.lastSeq < events.length || result.firstSeq < 1) return letGo(rescue, "refused")
   const hash = piecesHash(saltOf(record))
   for (const { offsetMs: _offset, ...piece } of events.slice(result.firstSeq - 1)) hash.add(piece)
   if (hash.digest() !== result.piecesSha256 || !answersWhatWasAsked(rescue, result)) return letGo(rescue, "refused")

@@ -139,6 +139,30 @@ describe("a node that holds the whole answer of a job that settled without its r
     })
   )
 
+  it.effect("is let go at once when another node said the beginning, which died with the daemon", () =>
+    Effect.gen(function* () {
+      const world = yield* World.make()
+      const [first, second] = [yield* world.daemon(), yield* world.daemon()]
+      const former = yield* world.agent(first, { orders: "hold" })
+      const { job } = yield* world.submit(first, yield* world.caller(first), aRequest())
+      yield* world.until("assigned", () => former.assigned.length === 1)
+      first.faults.fail("JobRecords.patch", "Logs", "Traces")
+      former.say(former.of(job.id), 4)
+      yield* world.rest
+      const latter = yield* world.agent(first, { orders: "hold" })
+      former.fail(former.of(job.id), "runtime_error", "node")
+      yield* world.until("assigned again", () => latter.assigned.length === 1)
+      assert.strictEqual(latter.assigned[0]?.firstSeq, 5)
+      latter.finish(latter.of(job.id))
+      yield* world.untilOver(job.id, 20_000)
+      yield* first.crash
+      yield* second.connect(latter)
+      yield* world.until("forgotten", () => latter.held.size === 0)
+      assert.strictEqual(latter.heard.findLast((frame) => frame._tag === "Settled")?.status, "stale")
+      assert.strictEqual(world.record(job.id).completeness, "open")
+    })
+  )
+
   it.effect("is let go when it never says its result, after ten minutes", () =>
     Effect.gen(function* () {
       const { world, first, second, agent, jobId, statuses } = yield* begin
