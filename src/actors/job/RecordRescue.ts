@@ -61,8 +61,7 @@ export const beginRescue = (house: JobHouse, row: JobRow, self: ActorContext<Job
   Effect.gen(function* () {
     const { job, state, nodeId, attempt, epoch } = row
     if (state !== "completed" || nodeId === null) return null
-    const reader = { _tag: "Operator", by: `daemon/${house.daemonId}` } as const
-    const record = yield* waitOut(house.records.get(reader, job.id))
+    const record = yield* waitOut(house.records.get(readerOf(house), job.id))
     if (!lacksOutput(record) || self.restarts > RESTARTS_MAX) {
       tellNode({ house }, nodeId, { _tag: "SettleAttempt", jobId: job.id, attempt, status: "stale" })
       return null
@@ -141,14 +140,32 @@ const askFrom = (rescue: RecordRescue): boolean => {
 
 const lookLater = ({ self }: RecordRescue) => self.after("reattach", LOOK_EVERY, { _tag: "ReattachAgain" })
 
-const look = (rescue: RecordRescue): Effect.Effect<void> => {
-  const { events, seen } = rescue
-  if (rescue.closing) return Effect.void
-  rescue.looks += 1
-  if (rescue.looks > LOOKS_MAX) return letGo(rescue, "stale")
-  rescue.seen = events.length
-  if (events.length === seen) askFrom(rescue)
-  return lookLater(rescue)
+const look = (rescue: RecordRescue): Effect.Effect<void> =>
+  Effect.gen(function* () {
+    const { events, seen } = rescue
+    if (rescue.closing) return
+    rescue.looks += 1
+    if (yield* isClosedElsewhere(rescue)) return yield* forget(rescue)
+    if (rescue.looks > LOOKS_MAX) return yield* letGo(rescue, "stale")
+    rescue.seen = events.length
+    if (events.length === seen) askFrom(rescue)
+    yield* lookLater(rescue)
+  })
+
+/** By who settled the job and was still waiting for its stores, for instance. */
+const isClosedElsewhere = ({ house, job }: RecordRescue): Effect.Effect<boolean> =>
+  house.records.get(readerOf(house), job.id).pipe(
+    Effect.map((record) => !lacksOutput(record)),
+    Effect.catchTag("Outage", () => Effect.succeed(false))
+  )
+
+const readerOf = ({ daemonId }: JobHouse) => ({ _tag: "Operator", by: `daemon/${daemonId}` }) as const
+
+/** There is nothing to rescue any more. */
+const forget = (rescue: RecordRescue): Effect.Effect<never> => {
+  const { job, row, self } = rescue
+  tell(rescue, { _tag: "SettleAttempt", jobId: job.id, attempt: row.attempt, status: "stale" })
+  return self.stop
 }
 
 /** The repair of records does what can be done without the node. */

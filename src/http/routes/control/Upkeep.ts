@@ -67,7 +67,7 @@ const verifyArchive = open(
   })
 )
 
-/** Every segment, as long work: what is not whole is its result, and stops nothing. */
+/** Every segment that a manifest names, as long work: what is not whole is its result, and stops nothing. */
 const verifyArchives = open(
   Effect.fnUntraced(function* (call: Call) {
     const order = yield* readReason(call)
@@ -83,12 +83,19 @@ const verifyArchives = open(
   })
 )
 
+/** The archive cannot even be listed: nothing else is looked at before that is mended. */
+const unlisted = ({ segmentId, why }: BrokenSegment): Refusal =>
+  refuse(
+    "conflict",
+    `The manifest of ${segmentId} is broken: it ${why}. Mend it from a copy (archive restore), or look at all with --from.`
+  )
+
 const verifyAll = Effect.fnUntraced(function* (
   archive: Archive["Service"],
   report: (progress: WorkProgress) => Effect.Effect<void>
 ) {
   const manifests = yield* Effect.mapError(archive.list, (failure) =>
-    failure._tag === "BrokenSegment" ? broken(failure) : failure
+    failure._tag === "BrokenSegment" ? unlisted(failure) : failure
   )
   const total = manifests.reduce((sum, { count }) => sum + count, 0)
   const faults: Array<{ readonly segmentId: SegmentId; readonly why: string }> = []
