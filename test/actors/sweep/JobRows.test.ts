@@ -15,8 +15,8 @@ const home = mkdtempSync(join(tmpdir(), "job-rows-"))
 afterAll(() => rmSync(home, { recursive: true, force: true }))
 let folders = 0
 
-jobRowLaws("memory", () => Layer.mergeAll(MemoryRecordsLayers.layer, MemoryStateLayers.layer, testNetworkKey), 40)
-jobRowLaws("SQLite and files", () => Backends.embedded(join(home, `${++folders}`)), 40)
+jobRowLaws("memory", () => Layer.mergeAll(MemoryRecordsLayers.layer, MemoryStateLayers.layer, testNetworkKey), 100)
+jobRowLaws("SQLite and files", () => Backends.embedded(join(home, `${++folders}`)), 100)
 
 withPostgres("rows of jobs that leave PostgreSQL", () => {
   const records = Layer.merge(MemoryRecordsLayers.layer, testNetworkKey)
