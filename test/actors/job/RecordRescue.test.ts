@@ -176,6 +176,20 @@ describe("a node that holds the whole answer of a job that settled without its r
     })
   )
 
+  it.effect("is let go by the daemon that waits for it once the one that settled has closed the record", () =>
+    Effect.gen(function* () {
+      const { world, first, second, agent, jobId, statuses } = yield* begin
+      agent.die()
+      agent.of(jobId).result = null
+      yield* second.connect(agent)
+      yield* world.pass(15_000)
+      assert.deepStrictEqual(statuses(), [])
+      first.faults.heal()
+      yield* world.until("forgotten", () => agent.held.size === 0, 60_000)
+      assert.deepStrictEqual([statuses(), world.record(jobId).completeness], [["stale"], "complete"])
+    })
+  )
+
   it.effect("is told to forget it once the record is whole, whoever is asked", () =>
     Effect.gen(function* () {
       const begun = yield* begin
