@@ -5,7 +5,9 @@
 import * as Schema from "effect/Schema"
 import { NamespaceId } from "./Ids.ts"
 import { Incident } from "./Incident.ts"
-import { JobRecord, LogEntry } from "./JobRecord.ts"
+import { JobRecord, LogEntry, RECORD_VERSION } from "./JobRecord.ts"
+import { JOB_ROW_VERSION } from "./JobRowLine.ts"
+import { ROLLUP_VERSION } from "./Rollup.ts"
 import { SegmentId } from "./SegmentId.ts"
 import { ErasureStone } from "./Tombstone.ts"
 import { TokenEvent } from "./TokenEvent.ts"
@@ -22,6 +24,18 @@ export const EntryClass = Schema.Literals(["logs", "incidents"])
 export type EntryClass = typeof EntryClass.Type
 export const DataClass = Schema.Literals([...JobClass.literals, ...EntryClass.literals, "rollups", "rows"])
 export type DataClass = typeof DataClass.Type
+
+/** The newest shape of lines that this program knows, as `recordVersion` says it. */
+export const NEWEST_VERSION: Readonly<Record<DataClass, number>> = {
+  jobs: RECORD_VERSION,
+  bodies: RECORD_VERSION,
+  metadata: RECORD_VERSION,
+  held: RECORD_VERSION,
+  logs: RECORD_VERSION,
+  incidents: RECORD_VERSION,
+  rollups: ROLLUP_VERSION,
+  rows: JOB_ROW_VERSION
+}
 
 export const isJobClass = Schema.is(JobClass)
 

@@ -13,10 +13,10 @@ import {
   ErasedLine,
   IncidentLine,
   LogLine,
+  NEWEST_VERSION,
   type SegmentManifest
 } from "../../schemas/Archive.ts"
 import { JobRowLine } from "../../schemas/JobRowLine.ts"
-import { RECORD_VERSION } from "../../schemas/JobRecord.ts"
 import { instant } from "../Plain.ts"
 import { faultInRollups } from "./RollupInspection.ts"
 import { type Faulty, laterVersion, LaterSegment, type Loaded } from "./Segments.ts"
@@ -130,21 +130,21 @@ const lineOf = (value: unknown, dataClass: DataClass) => {
   }
 }
 
-const ENTRIES = { logs: true, incidents: true, rows: true }
+/** Classes whose lines are no records of jobs. */
+const OTHERS: ReadonlySet<DataClass> = new Set<DataClass>(["logs", "incidents", "rows"])
 
 const readLine = (bytes: Uint8Array, dataClass: DataClass): Result.Result<Line, Fault> => {
   const value = Result.try(() => JSON.parse(text.decode(bytes)) as unknown)
   if (Result.isFailure(value)) return Result.fail(broken("that is no JSON"))
   const version = decodeVersion(value.success)
-  if (Result.isSuccess(version) && version.success.record.version > RECORD_VERSION) {
-    return Result.fail({ kind: "later", why: `of ${laterVersion(version.success.record.version)}` })
-  }
+  const later = Result.isSuccess(version) ? laterVersion(version.success.record.version, dataClass) : null
+  if (later !== null) return Result.fail({ kind: "later", why: `of ${later}` })
   const line = lineOf(value.success, dataClass)
   if (Result.isSuccess(line)) return Result.succeed(line.success)
   const [issue] = format(line.failure.issue).issues
   const path = (issue?.path ?? []).map((step) => String(typeof step === "object" ? step.key : step)).join(".")
-  const what = dataClass in ENTRIES ? `one of ${dataClass}` : "a job"
+  const what = OTHERS.has(dataClass) ? `one of ${dataClass}` : "a job"
   return Result.fail(
-    broken(`whose ${path === "" ? "whole" : path} is not what ${what} of version ${RECORD_VERSION} has`)
+    broken(`whose ${path === "" ? "whole" : path} is not what ${what} of version ${NEWEST_VERSION[dataClass]} has`)
   )
 }

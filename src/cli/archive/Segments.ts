@@ -10,8 +10,7 @@ import * as Stream from "effect/Stream"
 import { isOfOneBlob, type Place, said } from "../../ArchivePlaces.ts"
 import * as Archive from "../../layers/Archive.ts"
 import type { Outage } from "../../layers/Outage.ts"
-import { SegmentId, type SegmentManifest } from "../../schemas/Archive.ts"
-import { RECORD_VERSION } from "../../schemas/JobRecord.ts"
+import { DataClass, NEWEST_VERSION, SegmentId, type SegmentManifest } from "../../schemas/Archive.ts"
 import { type CliFailed, usage } from "../CliFailed.ts"
 import type { Input } from "../Command.ts"
 import { out } from "./Place.ts"
@@ -86,17 +85,26 @@ export const loadManifest = Effect.fnUntraced(function* (place: Place, id: Segme
     if (file !== null) return yield* broken("has no manifest")
     return yield* new MissingSegment({ segmentId: id, why: `is not in ${place.name}` })
   }
-  const version = Result.map(Archive.manifestFields(bytes), (fields) => fields["recordVersion"])
-  if (Result.isSuccess(version) && typeof version.success === "number" && version.success > RECORD_VERSION) {
-    return yield* new LaterSegment({ segmentId: id, why: `is of ${laterVersion(version.success)}` })
-  }
+  const fields = Archive.manifestFields(bytes)
+  const later = Result.isSuccess(fields) ? laterIn(fields.success) : null
+  if (later !== null) return yield* new LaterSegment({ segmentId: id, why: `is of ${later}` })
   const manifest = Archive.readManifest(id, bytes)
   if (Result.isFailure(manifest)) return yield* broken(manifest.failure)
   return { manifest: manifest.success, manifestBytes: bytes }
 })
 
-export const laterVersion = (version: number): string =>
-  `record version ${version}, and this program knows them up to ${RECORD_VERSION}: use a newer one`
+const isDataClass = Schema.is(DataClass)
+
+/** Before anything else of a manifest is read: what a later program wrote may look like something broken. */
+const laterIn = ({ dataClass, recordVersion }: Readonly<Record<string, unknown>>): string | null =>
+  typeof recordVersion === "number" ? laterVersion(recordVersion, isDataClass(dataClass) ? dataClass : "jobs") : null
+
+/** null: this program knows it. */
+export const laterVersion = (version: number, dataClass: DataClass): string | null => {
+  const known = NEWEST_VERSION[dataClass]
+  if (version <= known) return null
+  return `record version ${version}, and this program knows them up to ${known}: use a newer one`
+}
 
 /** A blob that its disk or its server will not give is that segment's matter; a server that is away is everybody's. */
 const blob = (place: Place, id: SegmentId, name: string) =>
