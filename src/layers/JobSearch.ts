@@ -31,6 +31,26 @@ export interface JobFilter {
   readonly to?: number
 }
 
+/** What a search may ask for besides the time, most selective first: the first one that is asked for chooses the index. */
+export const FACETS = [
+  "clientTag",
+  "nodeId",
+  "errorCode",
+  "keyId",
+  "state",
+  "model",
+  "mode",
+  "endpoint",
+  "service"
+] as const satisfies ReadonlyArray<keyof JobFilter>
+export type Facet = (typeof FACETS)[number]
+
+/** Those that a job may have none of: it does not stand in their index then. */
+export const NULLABLE: ReadonlySet<Facet> = new Set<Facet>(["clientTag", "nodeId", "errorCode"])
+
+/** Those that hold a customer's or a node's own words: any text at all, stored in a form that every back end takes. */
+export const FREE_TEXT: ReadonlySet<Facet> = new Set<Facet>(["clientTag", "errorCode", "model"])
+
 export interface Cursor {
   readonly createdAt: number
   readonly jobId: JobId

@@ -8,23 +8,8 @@
  * `sh.shardCollection("resultity.trace_heads", { _id: "hashed" }); db.traces.createIndex({ jobId: "hashed" }); sh.shardCollection("resultity.traces", { jobId: "hashed" })`
  */
 import type { Db, IndexDescription, IndexSpecification } from "mongodb"
+import { type Facet, FACETS, NULLABLE } from "../JobSearch.ts"
 import { type Collections, collectionsOf, FILES_BUCKET } from "./Collections.ts"
-
-/** Fields that a search may ask for, most selective first: the first one asked for chooses the index. */
-export const FACETS = [
-  "clientTag",
-  "nodeId",
-  "errorCode",
-  "keyId",
-  "state",
-  "model",
-  "mode",
-  "endpoint",
-  "service"
-] as const
-export type Facet = (typeof FACETS)[number]
-
-const NULLABLE: ReadonlySet<Facet> = new Set<Facet>(["clientTag", "nodeId", "errorCode"])
 
 export const jobIndex = (facet: Facet | null, byNamespace: boolean): string =>
   `by_${byNamespace ? "namespace_" : ""}${facet ?? "time"}`

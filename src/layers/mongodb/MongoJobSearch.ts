@@ -11,7 +11,7 @@ import { jsonMayHold, outputHolds, requestHolds } from "../../schemas/JobWords.t
 import type { Scope } from "../JobRecords.ts"
 import * as JobSearch from "../JobSearch.ts"
 import type { JobDocument } from "./Collections.ts"
-import { FACETS, type Facet, jobIndex } from "./Indexes.ts"
+import { jobIndex } from "./Indexes.ts"
 import { costOf } from "./JobFields.ts"
 import { statsOf } from "./JobStats.ts"
 import * as LargeTexts from "./LargeTexts.ts"
@@ -20,17 +20,9 @@ import { readOrNull, readText, storedText } from "./StoredText.ts"
 
 const during = (method: keyof JobSearch.Driver) => ({ of: "JobSearch", method })
 
-const facetsOf = (filter: JobSearch.JobFilter): Readonly<Record<Facet, string | undefined>> => ({
-  clientTag: filter.clientTag === undefined ? undefined : storedText(filter.clientTag),
-  nodeId: filter.nodeId,
-  errorCode: filter.errorCode === undefined ? undefined : storedText(filter.errorCode),
-  keyId: filter.keyId,
-  state: filter.state,
-  model: filter.model === undefined ? undefined : storedText(filter.model),
-  mode: filter.mode,
-  endpoint: filter.endpoint,
-  service: filter.service
-})
+/** Free text stands as JSON text. */
+const storedOf = (facet: JobSearch.Facet, value: string): string =>
+  JobSearch.FREE_TEXT.has(facet) ? storedText(value) : value
 
 /** The bound on the time alone lets the index begin at the right place; the pair then leaves out what was on the page before. */
 const older = ({ to, from }: JobSearch.JobFilter, after: JobSearch.Cursor | null): Filter<JobDocument> => {
@@ -53,16 +45,18 @@ export const find = (
   limit: number,
   projection: Document = SUMMARY
 ) => {
-  const facets = facetsOf(filter)
-  const asked = FACETS.filter((facet) => facets[facet] !== undefined)
+  const asked = JobSearch.FACETS.flatMap((facet) => {
+    const value = filter[facet]
+    return value === undefined ? [] : [{ facet, value: storedOf(facet, value) }]
+  })
   const conditions: Filter<JobDocument> = {
     ...(scope._tag === "Namespace" ? { namespaceId: { $eq: scope.namespaceId } } : {}),
-    ...Object.fromEntries(asked.map((facet) => [facet, { $eq: facets[facet] }])),
+    ...Object.fromEntries(asked.map(({ facet, value }) => [facet, { $eq: value }])),
     ...older(filter, after)
   }
   return jobs
     .find(conditions, { projection, ...SEARCHING })
-    .hint(jobIndex(asked[0] ?? null, scope._tag === "Namespace"))
+    .hint(jobIndex(asked[0]?.facet ?? null, scope._tag === "Namespace"))
     .sort({ createdAt: -1, _id: -1 })
     .limit(limit)
 }

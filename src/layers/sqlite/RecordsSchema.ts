@@ -2,6 +2,7 @@
  * The tables of records, traces, logs and incidents. The large texts (input, output) have tables of their own, because SQLite rewrites a whole
  * row when one column changes. Free text stands as JSON text, quotes included: raw text would not bring lone surrogates back.
  */
+import { type Facet, FACETS, NULLABLE } from "../JobSearch.ts"
 
 /** Ended for good. The indexes and the statements must say this in the same words, or SQLite does not use the one for the other. */
 export const ENDED = "finished_at IS NOT NULL AND state NOT IN ('queued', 'active')"
@@ -10,27 +11,14 @@ export const MAY_LEAVE = `segment_id IS NULL AND held = 0 AND ${ENDED}`
 /** What is compared with the deciding store. */
 export const UNFINISHED = "completeness = 'open' AND state IN ('queued', 'active')"
 
-/** Columns that a search may ask for, most selective first: the first one asked for chooses the index. */
-export const FACETS = [
-  "client_tag",
-  "node_id",
-  "error_code",
-  "key_id",
-  "state",
-  "model",
-  "mode",
-  "endpoint",
-  "service"
-] as const
-export type Facet = (typeof FACETS)[number]
+/** The column of a facet: `clientTag` stands in `client_tag`. */
+export const columnOf = (facet: Facet): string => facet.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
 
 /** Asked for since a later step, which made its indexes. */
 const LATER: ReadonlySet<Facet> = new Set<Facet>(["service"])
 
-const NULLABLE: ReadonlySet<Facet> = new Set<Facet>(["client_tag", "node_id", "error_code"])
-
 export const facetIndex = (facet: Facet | null, byNamespace: boolean): string =>
-  `record_by_${byNamespace ? "namespace_" : ""}${facet ?? "time"}`
+  `record_by_${byNamespace ? "namespace_" : ""}${facet === null ? "time" : columnOf(facet)}`
 
 /** For one namespace, and for all. */
 const facetIndexes = (facet: Facet | null): string =>
@@ -38,11 +26,11 @@ const facetIndexes = (facet: Facet | null): string =>
     .map((byNamespace) => {
       const columns = [
         ...(byNamespace ? ["namespace_id"] : []),
-        ...(facet === null ? [] : [facet]),
+        ...(facet === null ? [] : [columnOf(facet)]),
         "created_at",
         "job_id"
       ]
-      const where = facet !== null && NULLABLE.has(facet) ? ` WHERE ${facet} IS NOT NULL` : ""
+      const where = facet !== null && NULLABLE.has(facet) ? ` WHERE ${columnOf(facet)} IS NOT NULL` : ""
       return `CREATE INDEX ${facetIndex(facet, byNamespace)} ON record (${columns.join(", ")})${where};`
     })
     .join("\n")

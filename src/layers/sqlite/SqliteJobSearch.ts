@@ -12,23 +12,15 @@ import { jsonMayHold, outputHolds, requestHolds } from "../../schemas/JobWords.t
 import type { Scope } from "../JobRecords.ts"
 import * as JobSearch from "../JobSearch.ts"
 import { credits, freeWord, maybe, number, type Row, text, word } from "./RecordColumns.ts"
-import { FACETS, type Facet, facetIndex } from "./RecordsSchema.ts"
+import { columnOf, facetIndex } from "./RecordsSchema.ts"
 import { type During, type Sql, SqliteClient } from "./SqliteClient.ts"
 import { statsOf } from "./JobStats.ts"
 
 const during = (method: keyof JobSearch.Driver): During => ({ of: "JobSearch", method })
 
-const facets = (filter: JobSearch.JobFilter): Readonly<Record<Facet, string | undefined>> => ({
-  client_tag: filter.clientTag === undefined ? undefined : JSON.stringify(filter.clientTag),
-  node_id: filter.nodeId,
-  error_code: filter.errorCode === undefined ? undefined : JSON.stringify(filter.errorCode),
-  key_id: filter.keyId,
-  state: filter.state,
-  model: filter.model === undefined ? undefined : JSON.stringify(filter.model),
-  mode: filter.mode,
-  endpoint: filter.endpoint,
-  service: filter.service
-})
+/** Free text stands as JSON text. */
+const storedOf = (facet: JobSearch.Facet, value: string): string =>
+  JobSearch.FREE_TEXT.has(facet) ? JSON.stringify(value) : value
 
 /** One bound for both the cursor and `to`: whatever is created before `to` is older than the pair (to, ""), since no id is empty. */
 const upperBound = (to: number | undefined, after: JobSearch.Cursor | null): readonly [number, string] => {
@@ -38,15 +30,14 @@ const upperBound = (to: number | undefined, after: JobSearch.Cursor | null): rea
 
 /** What a search of this scope and these filters asks of a row, and the index that answers it. */
 const wantedOf = (scope: Scope, filter: JobSearch.JobFilter, after: JobSearch.Cursor | null) => {
-  const wanted = facets(filter)
-  const asked = FACETS.flatMap((facet) => {
-    const value = wanted[facet]
-    return value === undefined ? [] : [{ facet, value }]
+  const asked = JobSearch.FACETS.flatMap((facet) => {
+    const value = filter[facet]
+    return value === undefined ? [] : [{ facet, value: storedOf(facet, value) }]
   })
   const namespace = scope._tag === "Namespace" ? [scope.namespaceId] : []
   const conditions = [
     ...namespace.map(() => "namespace_id = ?"),
-    ...asked.map(({ facet }) => `${facet} = ?`),
+    ...asked.map(({ facet }) => `${columnOf(facet)} = ?`),
     "created_at >= ?",
     "(created_at, job_id) < (?, ?)"
   ]
