@@ -1,4 +1,5 @@
 /** The columns of exported jobs: how each is called and what it holds, so that a format with types can say so. */
+import type { JobLine } from "./openai/JobView.ts"
 
 /** instant: Unix time in milliseconds. amount: credits as a decimal text with at most six places. json: whatever JSON says. */
 export type ColumnKind = "text" | "integer" | "instant" | "amount" | "json"
@@ -14,8 +15,7 @@ export const columns = (kinds: Readonly<Record<string, ColumnKind>>): ReadonlyAr
 /** The last one of every file: whoever has the last whole row goes on behind it. */
 export const CURSOR: Column = { name: "cursor", kind: "text" }
 
-/** What an operator sees of jobs, without the cursor. */
-export const OPERATOR_COLUMNS = columns({
+const OPERATOR_KINDS = {
   jobId: "text",
   namespaceId: "text",
   keyId: "text",
@@ -35,7 +35,11 @@ export const OPERATOR_COLUMNS = columns({
   queueMs: "integer",
   firstTokenMs: "integer",
   totalMs: "integer"
-})
+} as const satisfies Readonly<Record<string, ColumnKind>>
+
+/** What an operator sees of jobs, without the cursor. */
+export const OPERATOR_COLUMNS = columns(OPERATOR_KINDS)
+export type OperatorColumn = keyof typeof OPERATOR_KINDS
 
 /** What a customer sees of a job, without the cursor and without what was asked and answered. */
 export const CUSTOMER_COLUMNS = columns({
@@ -56,4 +60,4 @@ export const CUSTOMER_COLUMNS = columns({
   queue_ms: "integer",
   first_token_ms: "integer",
   total_ms: "integer"
-})
+} satisfies Record<Exclude<keyof JobLine, "object">, ColumnKind>)

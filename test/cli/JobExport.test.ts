@@ -60,7 +60,7 @@ describe("jobs export", () => {
       serve(control, jobs, "csv", null)
       const { exit, out } = yield* callAt(control, "jobs", "export", "--output", file)
       assert.strictEqual(exit, 0)
-      assert.match(out, /^4 jobs in \S+jobs\.csv; \d+ B written now\.\n$/)
+      assert.match(out, /^4 jobs in \S+jobs\.csv; \d+ B fetched now\.\n$/)
       assert.strictEqual(readFileSync(file, "utf8"), CSV(jobs, true))
       assert.isFalse(existsSync(`${file}.part`))
       assert.include(control.asked[0]?.path, "format=csv")

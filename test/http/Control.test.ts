@@ -3,12 +3,13 @@ import { assert, it } from "@effect/vitest"
 import { Effect, Exit, Layer, Scope } from "effect"
 import { request as httpRequest } from "node:http"
 import { ControlExposed } from "../../src/http/Server.ts"
-import { Archive } from "../../src/layers/Archive.ts"
+import { Archive, type NewSegment } from "../../src/layers/Archive.ts"
 import { Audit } from "../../src/layers/Audit.ts"
 import { JobRecords } from "../../src/layers/JobRecords.ts"
 import { JobStore } from "../../src/layers/JobStore.ts"
 import { NodeRegistry } from "../../src/layers/NodeRegistry.ts"
 import { SegmentId } from "../../src/schemas/Archive.ts"
+import type { NamespaceId } from "../../src/schemas/Ids.ts"
 import type { WorkView } from "../../src/schemas/Work.ts"
 import {
   aFinishedRecord,
@@ -17,9 +18,10 @@ import {
   anOutput,
   aRegistration,
   credits,
+  endedRow,
   fundedNamespace
 } from "../support/factories.ts"
-import { ask as askPublic, endedRow, makeWorld, World } from "./World.ts"
+import { ask as askPublic, makeWorld, World } from "./World.ts"
 
 const ask = (path: string, wishes: Parameters<typeof askPublic>[1] = {}) =>
   Effect.flatMap(World, ({ control }) => askPublic(`${control}${path}`, { key: null, ...wishes }))
@@ -259,24 +261,26 @@ it.effect("An operator sees a job's row, history and record, without what was as
   }).pipe(Effect.provide(makeWorld()))
 )
 
+const twoLines = (namespaceId: NamespaceId, digit: string): NewSegment => ({
+  id: SegmentId.make(`seg_${digit.repeat(32)}`),
+  dataClass: "jobs",
+  namespaceId,
+  recordVersion: 1,
+  from: 0,
+  to: 1,
+  createdAt: 2,
+  lines: ['{"a":1}', '{"a":2}']
+})
+
 it.effect("A segment is read and verified, and a broken one is said to be broken", () =>
   Effect.gen(function* () {
     const { namespace } = yield* World
-    const id = SegmentId.make(`seg_${"0".repeat(32)}`)
-    yield* (yield* Archive).write({
-      id,
-      dataClass: "jobs",
-      namespaceId: namespace.id,
-      recordVersion: 1,
-      from: 0,
-      to: 1,
-      createdAt: 2,
-      lines: ['{"a":1}', '{"a":2}']
-    })
-    const read = yield* ask(`/control/archives/${id}`)
+    const segment = twoLines(namespace.id, "0")
+    yield* (yield* Archive).write(segment)
+    const read = yield* ask(`/control/archives/${segment.id}`)
     assert.strictEqual(read.text, '{"a":1}\n{"a":2}\n')
-    assert.include((yield* ask("/control/archives")).text, id)
-    assert.strictEqual((yield* post(`/control/archives/${id}/verify`)).status, 200)
+    assert.include((yield* ask("/control/archives")).text, segment.id)
+    assert.strictEqual((yield* post(`/control/archives/${segment.id}/verify`)).status, 200)
     assert.strictEqual((yield* ask(`/control/archives/seg_${"1".repeat(32)}`)).status, 404)
     assert.strictEqual((yield* ask("/control/archives/..%2F..%2Fetc%2Fpasswd")).status, 404)
   }).pipe(Effect.provide(makeWorld()))
@@ -286,18 +290,10 @@ it.effect("The whole archive is read back as long work, and what is not whole is
   Effect.gen(function* () {
     const { namespace } = yield* World
     const archive = yield* Archive
-    const [good, rotten] = ["0", "1"].map((digit) => SegmentId.make(`seg_${digit.repeat(32)}`))
-    for (const id of [good!, rotten!]) {
-      yield* archive.write({
-        id,
-        dataClass: "jobs",
-        namespaceId: namespace.id,
-        recordVersion: 1,
-        from: 0,
-        to: 1,
-        createdAt: 2,
-        lines: ['{"a":1}', '{"a":2}']
-      })
+    const written = ["0", "1"].map((digit) => twoLines(namespace.id, digit))
+    const rotten = written[1]!.id
+    for (const segment of written) {
+      yield* archive.write(segment)
     }
     yield* archive.blobs.put(`segments/${rotten}.ndjson.gz`, Buffer.from("rotten"))
     const begun = yield* post("/control/archives/verify")

@@ -3,9 +3,9 @@ import { assert, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
 import { JobRecords } from "../../src/layers/JobRecords.ts"
 import { EvaluationView, JobView } from "../../src/schemas/openai/JobView.ts"
-import { aFinishedRecord, aJob, aRecord, freshTime } from "../support/factories.ts"
+import { aFinishedRecord, aJob, aRecord, endedRow, freshTime } from "../support/factories.ts"
 import { freshNode } from "../support/recordFactories.ts"
-import { ask, endedRow, makeWorld, World } from "./World.ts"
+import { ask, makeWorld, World } from "./World.ts"
 
 const strict = { onExcessProperty: "error" } as const
 

@@ -6,9 +6,9 @@ import { Logs } from "../../src/layers/Logs.ts"
 import { CreditLedger } from "../../src/layers/CreditLedger.ts"
 import { ChatCompletion } from "../../src/schemas/openai/Answers.ts"
 import { BalanceView, JobList, JobTrace, JobView, UsageView } from "../../src/schemas/openai/JobView.ts"
-import { aFinishedRecord, aJob, aJobId, aNodeId, aRecord, credits } from "../support/factories.ts"
+import { aFinishedRecord, aJob, aJobId, aNodeId, aRecord, credits, endedRow } from "../support/factories.ts"
 import { aLogEntry } from "../support/recordFactories.ts"
-import { ask, endedRow, makeWorld, World } from "./World.ts"
+import { ask, makeWorld, World } from "./World.ts"
 
 const strict = { onExcessProperty: "error" } as const
 const input = { messages: [{ role: "user", content: "Hi" }], max_tokens: 5 }

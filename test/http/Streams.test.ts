@@ -2,8 +2,8 @@
 import { assert, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Layer, Scope } from "effect"
 import { TestClock } from "effect/testing"
-import { aJob } from "../support/factories.ts"
-import { ask, chat, dataOf, ended, endedRow, makeWorld, pieces, tokens, World } from "./World.ts"
+import { aJob, endedRow } from "../support/factories.ts"
+import { ask, chat, dataOf, ended, makeWorld, pieces, tokens, World } from "./World.ts"
 
 /** Reads a stream piece by piece; `leave` closes the connection. */
 const openStream = (path: string, { body, headers = {} }: { body?: unknown; headers?: Record<string, string> }) =>

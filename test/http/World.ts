@@ -24,7 +24,7 @@ import type { Namespace } from "../../src/schemas/Namespace.ts"
 import { type Refusal, refuse } from "../../src/schemas/Refusal.ts"
 import { Snapshots } from "../../src/snapshots/Snapshots.ts"
 import type { TokenEvent } from "../../src/schemas/TokenEvent.ts"
-import { aDaemonId, aJob, aNamespace, anApiKey, credits } from "../support/factories.ts"
+import { aDaemonId, aJob, aNamespace, anApiKey, endedRow } from "../support/factories.ts"
 
 /** What happens to the next job. */
 export interface Script {
@@ -68,23 +68,6 @@ export const tokens = (...events: ReadonlyArray<Omit<TokenEvent, "offsetMs">>): 
 
 /** The end of the job that is being played. */
 export const ended = (over: Partial<JobRow> = {}): JobSignal => ({ _tag: "Ended", row: endedRow(over) })
-
-export const endedRow = (over: Partial<JobRow> = {}): JobRow => ({
-  job: aJob(),
-  state: "completed",
-  owner: null,
-  epoch: 1,
-  attempt: 1,
-  failures: 0,
-  crashes: 0,
-  nodeId: null,
-  runAt: 0,
-  usage: { promptTokens: 7, outputTokens: 3 },
-  charged: credits(16),
-  errorCode: null,
-  finishedAt: 2,
-  ...over
-})
 
 export const happy: Script = { takes: [[pieces("Hel", "lo"), ended()]] }
 

@@ -213,3 +213,21 @@ export const livingDaemon = (at: number) =>
     yield* (yield* Daemons).join(id, at)
     return id
   })
+
+/** A job that was placed once and completed, as nobody owns it any more. */
+export const endedRow = (over: Partial<JobRow> = {}): JobRow => ({
+  job: aJob(),
+  state: "completed",
+  owner: null,
+  epoch: 1,
+  attempt: 1,
+  failures: 0,
+  crashes: 0,
+  nodeId: null,
+  runAt: 0,
+  usage: { promptTokens: 7, outputTokens: 3 },
+  charged: credits(16),
+  errorCode: null,
+  finishedAt: 2,
+  ...over
+})

@@ -45,7 +45,7 @@ const toFile = (input: Input, path: string, filters: Query, format: Format) =>
       const total = rows + file.before
       if (input.json) return yield* document({ file: path, format, rows: total, newRows: rows, newBytes: bytes })
       const were = file.before === 0 ? "" : `, ${file.before} of them from before`
-      return yield* write(`${counted(total, "job")} in ${path}${were}; ${size(bytes)} written now.\n`)
+      return yield* write(`${counted(total, "job")} in ${path}${were}; ${size(bytes)} fetched now.\n`)
     })
   )
 

@@ -5,7 +5,7 @@ import type { NewSegment } from "../../../src/layers/Archive.ts"
 import { segmentIdOf } from "../../../src/policies/Retention.ts"
 import { canonicalJson } from "../../../src/schemas/CanonicalJson.ts"
 import { JOB_ROW_VERSION, JobRowLine, type LeavingRow } from "../../../src/schemas/JobRowLine.ts"
-import { aJob, aNodeId, credits } from "../../support/factories.ts"
+import { aJob, aNodeId, credits, endedRow } from "../../support/factories.ts"
 import { call } from "../FakeControl.ts"
 import { aSegment, FINISHED, folderOf, freshFolder, manifestOf, rewriteManifest, textOf } from "./Places.ts"
 
@@ -17,18 +17,9 @@ const aRow = (at: number): LeavingRow => {
   const event = { jobId: job.id, from: null, epoch: 0, attempt: 0, daemonId: null, nodeId: null, code: null }
   return {
     row: {
-      job,
-      state: "completed",
+      ...endedRow({ job, nodeId: aNodeId(), charged: credits(7) }),
       owner: null,
-      epoch: 1,
-      attempt: 1,
-      failures: 0,
-      crashes: 0,
-      nodeId: aNodeId(),
-      runAt: job.acceptedAt,
-      usage: { promptTokens: 1, outputTokens: 2 },
-      charged: credits(7),
-      errorCode: null,
+      state: "completed",
       finishedAt: at
     },
     events: [{ ...event, seq: 1, kind: "admitted", to: "queued", at: at - 9 }]

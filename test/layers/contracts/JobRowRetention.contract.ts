@@ -19,12 +19,11 @@ import {
   anOutboxRow,
   credits,
   fundedNamespace,
-  livingDaemon,
   MINUTE,
   unique
 } from "../../support/factories.ts"
 import { freshSegment } from "../../support/recordFactories.ts"
-import { assertFolded, assertInvoiced, live, rollUp, rowsOf, Step } from "./RollupHistory.ts"
+import { assertFolded, assertInvoiced, live, makeDays, rollUp, rowsOf, Step } from "./RollupHistory.ts"
 import type { RollupServices } from "./Rollups.contract.ts"
 import { MANY, THE_END } from "./StateProbes.ts"
 
@@ -33,9 +32,6 @@ export type RowServices = RollupServices | JobRowRetention
 export interface RowCapabilities {
   readonly runs?: number
 }
-
-/** Each test on days of its own, because what is closed stays closed. */
-const START = Date.UTC(2026, 0, 5)
 
 /** A job that was claimed, and ended so. */
 export const endedJob = Effect.fnUntraced(function* (
@@ -96,14 +92,7 @@ export const jobRowRetentionContract = (
   { runs = 25 }: RowCapabilities = {}
 ) =>
   it.layer(layer)(`JobRowRetention on ${backEnd}`, (it) => {
-    let fortnights = 0
-    const freshStart = () => START + ++fortnights * 14 * DAY_MS
-    let living: DaemonId | null = null
-    const daemon = Effect.suspend(() =>
-      living === null
-        ? Effect.tap(livingDaemon(START), (id) => Effect.sync(() => (living = id)))
-        : Effect.succeed(living)
-    )
+    const { freshStart, daemon } = makeDays()
     const boundsAt = (before: number) => ({ before, now: before })
 
     it.effect("offers what ended on closed days, is counted, is out and has no living key, by its end", () =>

@@ -10,8 +10,24 @@ import { isReconciled } from "../../../src/layers/Invoice.ts"
 import { type Booking, Rollups } from "../../../src/layers/Rollups.ts"
 import type { DaemonId, JobId, NamespaceId } from "../../../src/schemas/Ids.ts"
 import type { TerminalState } from "../../../src/schemas/JobState.ts"
-import { type CreditRollup, HOUR_MS, hourOf, type JobRollup, type RollupRow } from "../../../src/schemas/Rollup.ts"
-import { aClaim, aFinish, aJob, anAdmission, credits, fundedNamespace, unique } from "../../support/factories.ts"
+import {
+  type CreditRollup,
+  DAY_MS,
+  HOUR_MS,
+  hourOf,
+  type JobRollup,
+  type RollupRow
+} from "../../../src/schemas/Rollup.ts"
+import {
+  aClaim,
+  aFinish,
+  aJob,
+  anAdmission,
+  credits,
+  fundedNamespace,
+  livingDaemon,
+  unique
+} from "../../support/factories.ts"
 import { MANY } from "./StateProbes.ts"
 
 const Small = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 1_000 }))
@@ -36,6 +52,22 @@ export const Step = Schema.Union([
   Schema.TaggedStruct("Close", {})
 ])
 export type Step = typeof Step.Type
+
+export const FIRST_DAY = Date.UTC(2026, 0, 5)
+
+/** Days for each test of a suite two weeks after those of the last, because what is closed stays closed; and one daemon for all of them. */
+export const makeDays = () => {
+  let fortnights = 0
+  let living: DaemonId | null = null
+  return {
+    freshStart: () => FIRST_DAY + ++fortnights * 14 * DAY_MS,
+    daemon: Effect.suspend(() =>
+      living === null
+        ? Effect.tap(livingDaemon(FIRST_DAY), (id) => Effect.sync(() => (living = id)))
+        : Effect.succeed(living)
+    )
+  }
+}
 
 /** Takes everything there is, in pages of this size. */
 export const bookAll = Effect.fnUntraced(function* (definition: Booking, max: number, now: number) {

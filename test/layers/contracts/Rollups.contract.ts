@@ -6,19 +6,20 @@ import { CreditLedger } from "../../../src/layers/CreditLedger.ts"
 import { JobStore } from "../../../src/layers/JobStore.ts"
 import { Rollups } from "../../../src/layers/Rollups.ts"
 import { CREDITS_MAX } from "../../../src/schemas/Credits.ts"
-import type { DaemonId } from "../../../src/schemas/Ids.ts"
 import { type AccountRollup, type CreditRollup, DAY_MS, HOUR_MS, type JobRollup } from "../../../src/schemas/Rollup.ts"
+import { aFinish, aJob, anAdmission, credits, fundedNamespace, MINUTE, unique } from "../../support/factories.ts"
 import {
-  aFinish,
-  aJob,
-  anAdmission,
-  credits,
-  fundedNamespace,
-  livingDaemon,
-  MINUTE,
-  unique
-} from "../../support/factories.ts"
-import { assertFolded, assertInvoiced, assertJobsFolded, bookAll, live, rollUp, rowsOf, Step } from "./RollupHistory.ts"
+  assertFolded,
+  assertInvoiced,
+  assertJobsFolded,
+  bookAll,
+  FIRST_DAY,
+  live,
+  makeDays,
+  rollUp,
+  rowsOf,
+  Step
+} from "./RollupHistory.ts"
 import type { JobServices } from "./StateProbes.ts"
 
 export interface RollupCapabilities {
@@ -28,9 +29,6 @@ export interface RollupCapabilities {
 }
 
 export type RollupServices = JobServices | Rollups | ApiKeys
-
-/** Each test two weeks after the last, because what is closed stays closed. */
-const START = Date.UTC(2026, 0, 5)
 
 const aGrant = (namespaceId: ReturnType<typeof aJob>["namespaceId"], amount: bigint | number, at: number) => ({
   namespaceId,
@@ -45,14 +43,7 @@ export const rollupsContract = (
   { breaking, runs = 25 }: RollupCapabilities = {}
 ) =>
   it.layer(layer)(`Rollups on ${backEnd}`, (it) => {
-    let fortnights = 0
-    const freshStart = () => START + ++fortnights * 14 * DAY_MS
-    let living: DaemonId | null = null
-    const daemon = Effect.suspend(() =>
-      living === null
-        ? Effect.tap(livingDaemon(START), (id) => Effect.sync(() => (living = id)))
-        : Effect.succeed(living)
-    )
+    const { freshStart, daemon } = makeDays()
 
     it.effect.prop(
       "S8, S24: are the sums of the detail, for any history, also of jobs that end in a later period than they began in; running again changes nothing",
@@ -273,7 +264,7 @@ export const accountRollupsContract = (backEnd: string, layer: Layer.Layer<Rollu
       "S24: what there was at the end of each hour, closed a few hours at a time; they go on where they were",
       () =>
         Effect.gen(function* () {
-          const at = START
+          const at = FIRST_DAY
           const rollups = yield* Rollups
           const ledger = yield* CreditLedger
           const store = yield* JobStore

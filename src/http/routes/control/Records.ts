@@ -9,7 +9,7 @@ import { Audit } from "../../../layers/Audit.ts"
 import { JobSearch, type JobSummary } from "../../../layers/JobSearch.ts"
 import { errorRate, GROUPINGS } from "../../../layers/JobTally.ts"
 import { toDecimal } from "../../../schemas/Credits.ts"
-import { OPERATOR_COLUMNS } from "../../../schemas/ExportColumns.ts"
+import { OPERATOR_COLUMNS, type OperatorColumn } from "../../../schemas/ExportColumns.ts"
 import { type Call, header } from "../../Call.ts"
 import { EXPORT_PARAMS, exportJobs, makeGate } from "../../JobExport.ts"
 import { readOperatorQuery, readScope } from "../../JobQuery.ts"
@@ -23,7 +23,7 @@ import { groupOf } from "../Stats.ts"
 
 const EXPORTS_MAX = 4
 
-const rowOf = (job: JobSummary): Record<string, Schema.Json> => ({
+const rowOf = (job: JobSummary): Record<OperatorColumn, Schema.Json> => ({
   ...job,
   cost: job.cost === null ? null : toDecimal(job.cost)
 })
