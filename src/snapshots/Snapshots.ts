@@ -26,6 +26,8 @@ type Failure = BrokenSnapshot | Refusal | Outage
 export class Snapshots extends Context.Service<
   Snapshots,
   {
+    /** Whether there is cold storage for them to stand in; without it none is made. */
+    readonly isThere: boolean
     /** Refused, `conflict`: another one is being made, here or in another daemon. */
     readonly create: (wish: Wish, report: Report) => Effect.Effect<SnapshotHead, Refusal | Outage>
     /** Newest first. */
@@ -50,12 +52,15 @@ export class Snapshots extends Context.Service<
         environment,
         records: yield* JobRecords
       })
-      return isThere ? snapshots : Snapshots.of({ ...snapshots, create: () => Effect.fail(NOWHERE) })
+      return isThere ? snapshots : Snapshots.of({ ...snapshots, isThere, create: () => Effect.fail(nowhere) })
     })
   )
 }
 
-const NOWHERE = refuse("not_available", "No cold storage is configured, and a snapshot stands in it: --cold-storage.")
+export const nowhere = refuse(
+  "not_available",
+  "A snapshot stands in cold storage, and this daemon was started with --cold-storage none. Start it without that."
+)
 
 export const headOf = (blobs: Driver, number: number): Effect.Effect<SnapshotHead, Failure> =>
   Effect.flatMap(Heads.read(blobs, number), (head) =>
@@ -106,6 +111,7 @@ export const diffIn = Effect.fnUntraced(function* (blobs: Driver, from: number, 
 export const make = (making: Making): Snapshots["Service"] => {
   const { blobs } = making
   return Snapshots.of({
+    isThere: true,
     create: Effect.fn("Snapshots.create")((wish, report) => create(making, wish, report)),
     list: (limit) => listOf(blobs, limit),
     head: (number) => headOf(blobs, number),

@@ -1,5 +1,5 @@
 /**
- * Makes a snapshot whenever the last one is as old as the rules say; 0 makes none. It runs as long work of the daemon that leads, so an operator sees
+ * Makes a snapshot whenever the last one is as old as the rules say; 0 makes none, and without cold storage there is none to make. It runs as long work of the daemon that leads, so an operator sees
  * how far it is and may cancel it: then the next one is due as if that one had been made. One that failed is tried again with the next pass.
  */
 import * as Clock from "effect/Clock"
@@ -29,7 +29,7 @@ export const make = (house: SnapshotHouse): Options => ({
     Effect.gen(function* () {
       const nothing = { taken: 0, watermark: stored }
       const { snapshotEveryMs: everyMs } = (yield* house.settings.current).settings
-      if (everyMs === 0) return { ...nothing, detail: { off: true } }
+      if (everyMs === 0 || !house.snapshots.isThere) return { ...nothing, detail: { off: true } }
       const now = yield* Clock.currentTimeMillis
       const last = isWatermark(stored) ? stored.at : yield* newest(house)
       const dueMs = last === null ? 0 : Math.max(0, last + everyMs - now)

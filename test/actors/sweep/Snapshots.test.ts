@@ -2,6 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Effect, Fiber } from "effect"
 import { LongWork } from "../../../src/actors/LongWork.ts"
+import * as SnapshotSweeper from "../../../src/actors/sweep/SnapshotSweeper.ts"
 import { SweepSupervisor } from "../../../src/actors/sweep/SweepSupervisor.ts"
 import { Settings } from "../../../src/layers/Settings.ts"
 import { Snapshots } from "../../../src/snapshots/Snapshots.ts"
@@ -77,6 +78,17 @@ describe("the snapshot sweeper", () => {
       const { swept, detail } = yield* Fiber.join(asked)
       assert.strictEqual(swept, 0)
       assert.approximately(Number(detail["dueMs"]), HOUR - 2 * MINUTE, MINUTE)
+    })
+  )
+
+  it.effect("makes none without cold storage, and takes that for no failure", () =>
+    Effect.gen(function* () {
+      const { daemon } = yield* worldOf(HOUR)
+      const snapshots = { ...(yield* daemon.use(Snapshots)), isThere: false }
+      const works = yield* daemon.use(LongWork)
+      const { sweepBatch } = SnapshotSweeper.make({ settings: yield* daemon.use(Settings), snapshots, works })
+      assert.deepInclude(yield* sweepBatch(null, 2, false), { taken: 0, detail: { off: true } })
+      assert.deepStrictEqual(yield* works.list, [])
     })
   )
 

@@ -10,7 +10,7 @@ import type { Outage } from "../../../layers/Outage.ts"
 import { type Refusal, refuse } from "../../../schemas/Refusal.ts"
 import { SNAPSHOT_NUMBER_MAX } from "../../../schemas/Snapshot.ts"
 import { type BrokenSnapshot } from "../../../snapshots/Blocks.ts"
-import { Snapshots } from "../../../snapshots/Snapshots.ts"
+import { nowhere, Snapshots } from "../../../snapshots/Snapshots.ts"
 import type { Call } from "../../Call.ts"
 import { audit, readOrder, readReason } from "../../Operator.ts"
 import { plain } from "../../OperatorViews.ts"
@@ -54,6 +54,7 @@ const createSnapshot = open(
     const order = yield* readCreate(call)
     const { full = false, records = false } = order.body
     const snapshots = yield* Snapshots
+    if (!snapshots.isThere) return yield* nowhere
     const work = yield* (yield* LongWork).start({
       kind: "snapshot.create",
       by: order.by,
