@@ -19,7 +19,7 @@ import { type JobFilter, JobSearch } from "../src/layers/JobSearch.ts"
 import * as MongoRecords from "../src/layers/mongodb/MongoRecords.ts"
 import * as SqliteClient from "../src/layers/sqlite/SqliteClient.ts"
 import * as SqliteRecords from "../src/layers/sqlite/SqliteRecords.ts"
-import { Credits } from "../src/schemas/Credits.ts"
+import { Credits, toDecimal } from "../src/schemas/Credits.ts"
 import { OPERATOR_COLUMNS } from "../src/schemas/ExportColumns.ts"
 import { JobId, KeyId, NamespaceId, NodeId } from "../src/schemas/Ids.ts"
 import { type JobRecord, RECORD_VERSION } from "../src/schemas/JobRecord.ts"
@@ -193,7 +193,7 @@ class Sink extends EventEmitter {
 const exported: Exported = {
   query: { scope: operator, filter: {}, text: undefined, owner: "operator" },
   columns: OPERATOR_COLUMNS,
-  rowOf: (job) => ({ ...job, cost: job.cost === null ? null : job.cost.toString() }),
+  rowOf: (job) => ({ ...job, cost: job.cost === null ? null : toDecimal(job.cost) }),
   bodies: null
 }
 
@@ -211,10 +211,10 @@ const exportRate = (format: (typeof FORMAT_NAMES)[number]) =>
 /** Rows a second of the store's own cursor over the same fields in the same order, with nothing made of them. */
 type RawCursor = () => Promise<number>
 
-const rateOf = async (rows: Iterable<unknown> | AsyncIterable<unknown>): Promise<number> => {
+/** How fast something reads rows that says how many they were. */
+const rateOf = async (read: () => number | Promise<number>): Promise<number> => {
   const began = performance.now()
-  let count = 0
-  for await (const _ of rows) count++
+  const count = await read()
   return (count * 1000) / (performance.now() - began)
 }
 
@@ -280,7 +280,11 @@ const onSqlite = async (): Promise<ReadonlyArray<Line>> => {
     const columns = `job_id, namespace_id, key_id, created_at, finished_at, state, error_code, endpoint, mode, model, priority, client_tag,
       node_id, prompt_tokens, output_tokens, cost, queue_ms, first_token_ms, total_ms`
     const rows = db.prepare(`SELECT ${columns} FROM record ORDER BY created_at DESC, job_id DESC`).iterate()
-    const perSecond = await rateOf(rows)
+    const perSecond = await rateOf(() => {
+      let count = 0
+      for (const _ of rows) count++
+      return count
+    })
     db.close()
     return perSecond
   }
@@ -299,7 +303,12 @@ const onMongo = async (url: string): Promise<ReadonlyArray<Line>> => {
     const projection = Object.fromEntries(
       OPERATOR_COLUMNS.map(({ name }) => [name, 1]).filter(([name]) => name !== "jobId")
     )
-    return rateOf(driver.db(database).collection("jobs").find({}, { projection }).sort({ createdAt: -1, _id: -1 }))
+    const rows = driver.db(database).collection("jobs").find({}, { projection }).sort({ createdAt: -1, _id: -1 })
+    return rateOf(async () => {
+      let count = 0
+      for await (const _ of rows) count++
+      return count
+    })
   }
   try {
     const layer = MongoRecords.layer({ url: Redacted.make(url), database })

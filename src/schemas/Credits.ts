@@ -7,6 +7,7 @@ import * as Schema from "effect/Schema"
 export const CREDITS_MAX = 2n ** 63n - 1n
 /** Micro-credits in one credit. */
 export const MICRO = 1_000_000n
+const DECIMALS = 6
 
 export const Credits = Schema.BigInt.check(Schema.isBetweenBigInt({ minimum: 0n, maximum: CREDITS_MAX })).pipe(
   Schema.brand("Credits")
@@ -23,9 +24,11 @@ export const zero = Credits.make(0n)
 /** Micro-credits as a person reads them: `1.5` for 1,500,000. */
 export const toDecimal = (amount: bigint): string => {
   const sign = amount < 0n ? "-" : ""
-  const whole = amount < 0n ? -amount : amount
-  const fraction = (whole % MICRO).toString().padStart(6, "0").replace(/0+$/, "")
-  return `${sign}${whole / MICRO}${fraction === "" ? "" : `.${fraction}`}`
+  const digits = (amount < 0n ? -amount : amount).toString().padStart(DECIMALS + 1, "0")
+  const point = digits.length - DECIMALS
+  let end = digits.length
+  while (end > point && digits[end - 1] === "0") end--
+  return `${sign}${digits.slice(0, point)}${end === point ? "" : `.${digits.slice(point, end)}`}`
 }
 
 /** What `toDecimal` printed, back in micro-credits; `undefined` when it is no amount or has more than six decimals. */

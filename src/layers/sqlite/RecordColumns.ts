@@ -9,6 +9,8 @@ import type { Receipt } from "../../schemas/Receipt.ts"
 import type { RecordPatch } from "../JobRecords.ts"
 
 export type Row = Readonly<Record<string, SQLOutputValue>>
+/** The same by the order of the columns, as `Statements.cells` reads it. */
+export type Cells = ReadonlyArray<SQLOutputValue>
 export type Column = readonly [name: string, value: SQLInputValue]
 
 /** As JSON text: NUL and lone surrogates are escaped there and would not survive as raw text. */
@@ -83,35 +85,35 @@ export const SELECT_RECORD = `SELECT r.job_id, r.version, r.service, r.environme
   r.workflow, r.completeness, r.truncated_reason, r.moments, r.held, r.tombstone, r.salt, r.node_proof, r.receipt, i.body AS input, o.body AS output
   FROM record AS r JOIN record_input AS i USING (number) LEFT JOIN record_output AS o USING (number)`
 
-export const text = (row: Row, name: string): string => {
-  const value = row[name]
-  if (typeof value !== "string") throw new Error(`column ${name} holds no text`)
+export const text = <R extends Row | Cells>(row: R, name: keyof R): string => {
+  const value: unknown = row[name]
+  if (typeof value !== "string") throw new Error(`column ${String(name)} holds no text`)
   return value
 }
 
-export const number = (row: Row, name: string): number => {
-  const value = row[name]
-  if (typeof value !== "number") throw new Error(`column ${name} holds no number`)
+export const number = <R extends Row | Cells>(row: R, name: keyof R): number => {
+  const value: unknown = row[name]
+  if (typeof value !== "number") throw new Error(`column ${String(name)} holds no number`)
   return value
 }
 
 /** null where the column is; the reader only sees what is there. */
-export const maybe = <A>(row: Row, name: string, read: (row: Row, name: string) => A): A | null =>
+export const maybe = <A, R extends Row | Cells>(row: R, name: keyof R, read: (row: R, name: keyof R) => A): A | null =>
   row[name] === null ? null : read(row, name)
 
 /** What this house wrote as JSON into the column. */
 export const json = <A>(row: Row, name: string): A => JSON.parse(text(row, name)) as A
 
 /** The same of a column that `freeText` wrote: most of them hold nothing that was escaped. */
-export const freeWord = (row: Row, name: string): string => {
+export const freeWord = <R extends Row | Cells>(row: R, name: keyof R): string => {
   const json = text(row, name)
   return json.includes("\\") ? (JSON.parse(json) as string) : json.slice(1, -1)
 }
 
 /** A column that holds one word of a closed set or a branded id, written from a value of that type. */
-export const word = <A extends string>(row: Row, name: string): A => text(row, name) as A
+export const word = <A extends string, R extends Row | Cells = Row>(row: R, name: keyof R): A => text(row, name) as A
 
-export const credits = (row: Row, name: string): NonNullable<JobRecord["cost"]> =>
+export const credits = <R extends Row | Cells>(row: R, name: keyof R): NonNullable<JobRecord["cost"]> =>
   BigInt(text(row, name)) as NonNullable<JobRecord["cost"]>
 
 export const toRecord = (row: Row): JobRecord => ({

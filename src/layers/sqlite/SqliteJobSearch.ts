@@ -11,9 +11,10 @@ import type { JobRecord } from "../../schemas/JobRecord.ts"
 import { jsonMayHold, outputHolds, requestHolds } from "../../schemas/JobWords.ts"
 import type { Scope } from "../JobRecords.ts"
 import * as JobSearch from "../JobSearch.ts"
-import { credits, freeWord, maybe, number, type Row, text, word } from "./RecordColumns.ts"
+import { type Cells, credits, freeWord, maybe, number, text, word } from "./RecordColumns.ts"
 import { columnOf, facetIndex } from "./RecordsSchema.ts"
 import { type During, type Sql, SqliteClient } from "./SqliteClient.ts"
+import { cells } from "./Statements.ts"
 import { statsOf } from "./JobStats.ts"
 
 const during = (method: keyof JobSearch.Driver): During => ({ of: "JobSearch", method })
@@ -51,8 +52,36 @@ const wantedOf = (scope: Scope, filter: JobSearch.JobFilter, after: JobSearch.Cu
   return { from: `record INDEXED BY ${index}`, where: conditions.join(" AND "), values }
 }
 
-const SUMMARY = `job_id, namespace_id, key_id, endpoint, mode, model, priority, state, error_code, node_id, client_tag,
-  created_at, finished_at, prompt_tokens, output_tokens, CAST(cost AS TEXT) AS cost, queue_ms, first_token_ms, total_ms`
+/** Costs may be above 2^53, so they are read as text. */
+const COLUMNS = [
+  "job_id",
+  "namespace_id",
+  "key_id",
+  "endpoint",
+  "mode",
+  "model",
+  "priority",
+  "state",
+  "error_code",
+  "node_id",
+  "client_tag",
+  "created_at",
+  "finished_at",
+  "prompt_tokens",
+  "output_tokens",
+  "cost",
+  "queue_ms",
+  "first_token_ms",
+  "total_ms"
+] as const
+const SUMMARY = COLUMNS.map((name) => (name === "cost" ? "CAST(cost AS TEXT)" : name)).join(", ")
+
+/** Where each stands in a row. */
+const AT = Object.fromEntries(COLUMNS.map((name, at) => [name, at])) as Readonly<
+  Record<(typeof COLUMNS)[number], number>
+>
+const INPUT = COLUMNS.length
+const OUTPUT = INPUT + 1
 
 interface Statement {
   readonly text: string
@@ -81,7 +110,7 @@ export const lookText = (
 ): Statement => {
   const { from, where, values } = wantedOf({ _tag: "Namespace", namespaceId }, filter, after)
   return {
-    text: `SELECT ${SUMMARY}, i.body AS input, o.body AS output FROM ${from}
+    text: `SELECT ${SUMMARY}, i.body, o.body FROM ${from}
       CROSS JOIN record_input AS i USING (number) LEFT JOIN record_output AS o USING (number)
       WHERE ${where} ORDER BY created_at DESC, job_id DESC LIMIT ?`,
     values: [...values, looked]
@@ -91,33 +120,33 @@ export const lookText = (
 export const FINISHED_TEXT = `SELECT ${SUMMARY} FROM record INDEXED BY record_by_finished
   WHERE finished_at IS NOT NULL AND (finished_at, job_id) > (?, ?) AND finished_at < ? ORDER BY finished_at, job_id LIMIT max(?, 0)`
 
-const rowHolds = (row: Row, word: string): boolean => {
-  const input = text(row, "input")
+const rowHolds = (row: Cells, word: string): boolean => {
+  const input = text(row, INPUT)
   if (jsonMayHold(input, word) && requestHolds((JSON.parse(input) as JobRecord["input"]).request, word)) return true
-  const output = maybe(row, "output", text)
+  const output = maybe(row, OUTPUT, text<Cells>)
   return output !== null && jsonMayHold(output, word) && outputHolds(JSON.parse(output) as JobRecord["output"], word)
 }
 
-const toSummary = (row: Row): JobSearch.JobSummary => ({
-  jobId: word(row, "job_id"),
-  namespaceId: word(row, "namespace_id"),
-  keyId: word(row, "key_id"),
-  endpoint: word(row, "endpoint"),
-  mode: word(row, "mode"),
-  model: freeWord(row, "model"),
-  priority: word(row, "priority"),
-  state: word(row, "state"),
-  errorCode: maybe(row, "error_code", freeWord),
-  nodeId: maybe(row, "node_id", word<NodeId>),
-  clientTag: maybe(row, "client_tag", freeWord),
-  createdAt: number(row, "created_at"),
-  finishedAt: maybe(row, "finished_at", number),
-  promptTokens: number(row, "prompt_tokens"),
-  outputTokens: number(row, "output_tokens"),
-  cost: maybe(row, "cost", credits),
-  queueMs: maybe(row, "queue_ms", number),
-  firstTokenMs: maybe(row, "first_token_ms", number),
-  totalMs: maybe(row, "total_ms", number)
+const toSummary = (row: Cells): JobSearch.JobSummary => ({
+  jobId: word(row, AT.job_id),
+  namespaceId: word(row, AT.namespace_id),
+  keyId: word(row, AT.key_id),
+  endpoint: word(row, AT.endpoint),
+  mode: word(row, AT.mode),
+  model: freeWord(row, AT.model),
+  priority: word(row, AT.priority),
+  state: word(row, AT.state),
+  errorCode: maybe(row, AT.error_code, freeWord),
+  nodeId: maybe(row, AT.node_id, word<NodeId, Cells>),
+  clientTag: maybe(row, AT.client_tag, freeWord),
+  createdAt: number(row, AT.created_at),
+  finishedAt: maybe(row, AT.finished_at, number),
+  promptTokens: number(row, AT.prompt_tokens),
+  outputTokens: number(row, AT.output_tokens),
+  cost: maybe(row, AT.cost, credits),
+  queueMs: maybe(row, AT.queue_ms, number),
+  firstTokenMs: maybe(row, AT.first_token_ms, number),
+  totalMs: maybe(row, AT.total_ms, number)
 })
 
 const look = (
@@ -127,7 +156,7 @@ const look = (
   { limit, looked }: { readonly limit: number; readonly looked: number }
 ): JobSearch.Look => {
   const found: Array<JobSearch.JobSummary> = []
-  const rows = sql(statement.text).all(...statement.values)
+  const rows = cells(sql(statement.text), ...statement.values)
   for (const row of rows) {
     if (rowHolds(row, word)) found.push(toSummary(row))
     if (found.length === limit) return { found, reached: cursorOf(row) }
@@ -136,23 +165,21 @@ const look = (
   return { found, reached: last === undefined || rows.length < looked ? null : cursorOf(last) }
 }
 
-const cursorOf = (row: Row): JobSearch.Cursor => ({
-  createdAt: number(row, "created_at"),
-  jobId: word(row, "job_id")
+const cursorOf = (row: Cells): JobSearch.Cursor => ({
+  createdAt: number(row, AT.created_at),
+  jobId: word(row, AT.job_id)
 })
 
 const driver = (client: SqliteClient["Service"]): JobSearch.Driver => ({
   search: (scope, filter, after, limit) =>
     client.read(during("search"), (sql) => {
       const { text, values } = searchText(scope, filter, after, limit)
-      return sql(text)
-        .all(...values)
-        .map(toSummary)
+      return cells(sql(text), ...values).map(toSummary)
     }),
   look: (namespaceId, filter, word, after, bounds) =>
     client.read(during("look"), (sql) => look(sql, lookText(namespaceId, filter, after, bounds.looked), word, bounds)),
   finished: ({ at, id }, before, limit) =>
-    client.read(during("finished"), (sql) => sql(FINISHED_TEXT).all(at, id, before, limit).map(toSummary)),
+    client.read(during("finished"), (sql) => cells(sql(FINISHED_TEXT), at, id, before, limit).map(toSummary)),
   stats: (scope, query) => statsOf(client, scope, query)
 })
 

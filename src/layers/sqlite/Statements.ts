@@ -3,7 +3,7 @@
  * savepoint from being released. Amounts of credits are bound as bigints and read with `CAST(… AS TEXT)`, since numbers lose units above 2^53.
  * A limit is written `max(?, 0)`: SQLite takes a negative one for none.
  */
-import type { DatabaseSync, StatementSync } from "node:sqlite"
+import type { DatabaseSync, SQLInputValue, SQLOutputValue, StatementSync } from "node:sqlite"
 
 /** The statement of this text, prepared the first time. */
 export type Sql = (text: string) => StatementSync
@@ -21,4 +21,13 @@ export const make = (db: DatabaseSync): Sql => {
     kept.set(text, statement)
     return statement
   }
+}
+
+/** Rows as arrays in the order of their columns: a third less time for each. A statement that is read so is read so by everybody. */
+export const cells = (
+  statement: StatementSync,
+  ...values: ReadonlyArray<SQLInputValue>
+): ReadonlyArray<ReadonlyArray<SQLOutputValue>> => {
+  statement.setReturnArrays(true)
+  return statement.all(...values) as unknown as ReadonlyArray<ReadonlyArray<SQLOutputValue>>
 }
