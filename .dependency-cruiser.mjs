@@ -38,8 +38,8 @@ const rooms = {
     "^src/actors/sweep/(SweepSupervisor|SweepReport)\\.ts$",
     "^src/snapshots/(Snapshots|Blocks)\\.ts$"
   ],
-  // The agent signs what the daemon verifies: the one door that both ends share.
-  "^src/agent/": ["^src/schemas/", "^src/agent/", "^src/layers/Signatures\\.ts$"],
+  // The agent signs what the daemon verifies, and keeps its key in a folder as a daemon does.
+  "^src/agent/": ["^src/schemas/", "^src/agent/", "^src/layers/(Signatures|PrivateFolder)\\.ts$"],
   "^src/cli/": ["^src/schemas/", "^src/cli/"],
   // What a receipt must hold is said once, and checked here without a daemon.
   "^src/cli/receipt/": ["^src/layers/ReceiptCheck\\.ts$"],

@@ -42,6 +42,7 @@ const NO_BACK_END = new Set([
   "Readiness",
   "DaemonConfig",
   "NetworkKey",
+  "PrivateFolder",
   "ReceiptCheck",
   "Audit"
 ])

@@ -5,8 +5,9 @@
 import { secp256k1 } from "@noble/curves/secp256k1.js"
 import * as Effect from "effect/Effect"
 import { randomBytes } from "node:crypto"
-import { link, mkdir, open, readFile, stat, unlink } from "node:fs/promises"
+import { link, open, readFile, stat, unlink } from "node:fs/promises"
 import { dirname } from "node:path"
+import { makePrivateFolder } from "../layers/PrivateFolder.ts"
 import { addressOf, handshakeDigest } from "../layers/Signatures.ts"
 import type { HandshakeClaim } from "../schemas/AgentFrame.ts"
 import type { NodeId } from "../schemas/Ids.ts"
@@ -42,7 +43,7 @@ export const fromFile = (path: string): Effect.Effect<Identity, AgentFailed> =>
 const readOrCreate = async (path: string): Promise<Identity> => {
   const known = await readKey(path)
   if (known !== null) return known
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 })
+  await makePrivateFolder(dirname(path))
   await create(path)
   const made = await readKey(path)
   if (made === null) throw unusable(`${path} vanished while it was being created.`)

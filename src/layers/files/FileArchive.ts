@@ -3,11 +3,12 @@
  * a name holds all of its bytes or does not exist. What a crash left half written, one file at most, ends in `.part` and is never listed.
  */
 import { randomUUID } from "node:crypto"
-import { chmod, mkdir, open, readdir, readFile, rename, rm } from "node:fs/promises"
+import { chmod, open, readdir, readFile, rename, rm } from "node:fs/promises"
 import { dirname, join, resolve } from "node:path"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Archive from "../Archive.ts"
+import { makePrivateFolder } from "../PrivateFolder.ts"
 
 export interface FileArchiveOptions {
   /** Made when it is missing, for its owner only. */
@@ -37,10 +38,10 @@ const syncFolder = async (folder: string) => {
 
 /** The folder, for its owner only, and every new one on the way durable in its parent. */
 const ensureFolder = async (folder: string) => {
-  const made = await mkdir(folder, { recursive: true, mode: 0o700 })
-  if (made === undefined) return
+  const made = await makePrivateFolder(folder)
+  if (made === null) return
   const top = dirname(made)
-  for (let each = folder; each !== top; each = dirname(each)) await syncFolder(dirname(each))
+  for (let each = resolve(folder); each !== top; each = dirname(each)) await syncFolder(dirname(each))
 }
 
 const writeSynced = async (path: string, bytes: Uint8Array) => {

@@ -8,9 +8,10 @@ import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import { randomBytes } from "node:crypto"
-import { link, mkdir, open, readFile, stat, unlink } from "node:fs/promises"
+import { link, open, readFile, stat, unlink } from "node:fs/promises"
 import { dirname } from "node:path"
 import { NetworkKey, parse } from "../NetworkKey.ts"
+import { makePrivateFolder } from "../PrivateFolder.ts"
 
 export class NetworkKeyUnusable extends Data.TaggedError("NetworkKeyUnusable")<{ readonly message: string }> {}
 
@@ -45,7 +46,7 @@ const read = async (path: string): Promise<NetworkKey["Service"] | null> => {
 
 /** Written beside its place, synced, then linked into it: a link never replaces, so of two first starts one wins. */
 const create = async (path: string): Promise<NetworkKey["Service"]> => {
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 })
+  await makePrivateFolder(dirname(path))
   const draft = `${path}.${randomBytes(8).toString("hex")}`
   const file = await open(draft, "wx", 0o600)
   try {

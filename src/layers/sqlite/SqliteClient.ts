@@ -2,7 +2,6 @@
  * The one connection to the one file of the embedded back ends. Writes go through the group commit; reads run at once and see committed data
  * only. While it is open no other process can open the same data folder, and kill -9 frees the folder: the lock is the operating system's.
  */
-import { mkdirSync } from "node:fs"
 import { dirname } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import * as Clock from "effect/Clock"
@@ -11,6 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import type { Outage } from "../Outage.ts"
+import { makePrivateFolder } from "../PrivateFolder.ts"
 import * as FolderLock from "./FolderLock.ts"
 import * as GroupCommit from "./GroupCommit.ts"
 import * as Lasting from "./LastingTransactions.ts"
@@ -88,8 +88,8 @@ const opening: During = { of: "SqliteClient", method: "open" }
 const claimFolder = (path: string): Effect.Effect<void, Outage | DataFolderInUse, Scope.Scope> =>
   Effect.gen(function* () {
     const folder = dirname(path)
-    yield* Effect.try({
-      try: () => mkdirSync(folder, { recursive: true, mode: 0o700 }),
+    yield* Effect.tryPromise({
+      try: () => makePrivateFolder(folder),
       catch: (cause) => outageOf(opening, cause)
     })
     yield* FolderLock.hold(folder)
