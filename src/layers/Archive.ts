@@ -34,6 +34,11 @@ export interface NewSegment extends Omit<SegmentManifest, "bytes" | "sha256" | "
   readonly lines: ReadonlyArray<string>
 }
 
+export interface Survey {
+  readonly segments: ReadonlyArray<SegmentManifest>
+  readonly broken: ReadonlyArray<BrokenSegment>
+}
+
 export class Archive extends Context.Service<
   Archive,
   {
@@ -55,6 +60,8 @@ export class Archive extends Context.Service<
     readonly settle: Effect.Effect<ReadonlyArray<SegmentManifest>, BrokenSegment | Outage>
     /** Without those that another one replaces. */
     readonly list: Effect.Effect<ReadonlyArray<SegmentManifest>, BrokenSegment | Outage>
+    /** What `list` gives, of every manifest that can be read, and beside it those that cannot. */
+    readonly survey: Effect.Effect<Survey, Outage>
     /** Whether it answers, by one question whose cost does not grow with what it holds. */
     readonly ping: Effect.Effect<void, Outage>
     /** Cold storage itself, for what is no segment: blocks of snapshots. Names under `segments/` are not for its users. */
@@ -168,19 +175,27 @@ const makeReading = (driver: Driver) => {
     }
     return { manifest, lines }
   })
-  const listed = Effect.gen(function* () {
+  const surveyed = Effect.gen(function* () {
     const names = yield* driver.names("segments/")
     const ids = segmentIds(names.filter((name) => name.endsWith(".manifest.json")))
-    const found = yield* Effect.forEach(ids, manifestOf)
+    const broken: Array<BrokenSegment> = []
+    const noted = (one: BrokenSegment) => Effect.sync(() => void broken.push(one))
+    const found = (yield* Effect.forEach(ids, (id) => Effect.catchTag(manifestOf(id), "BrokenSegment", noted))).flatMap(
+      (manifest) => manifest ?? []
+    )
     const replaced = new Set(found.flatMap(({ replaces }) => replaces ?? []))
     const current = found.filter(({ id }) => !replaced.has(id))
-    return { current, left: segmentIds(names).filter((id) => replaced.has(id)) }
+    return { current, left: segmentIds(names).filter((id) => replaced.has(id)), broken }
   })
-  return { checked, listed }
+  const listed = Effect.flatMap(surveyed, (all) => {
+    const [first] = all.broken
+    return first === undefined ? Effect.succeed(all) : Effect.fail(first)
+  })
+  return { checked, listed, surveyed }
 }
 
 export const make = (driver: Driver): Archive["Service"] => {
-  const { checked, listed } = makeReading(driver)
+  const { checked, listed, surveyed } = makeReading(driver)
   const write = Effect.fn("Archive.write")(function* ({ lines, ...about }: NewSegment) {
     // A whole segment holds all that its name stands for: who comes late, or to what a prune that broke off has left, must not replace it.
     const known = yield* Effect.option(checked(about.id))
@@ -221,6 +236,7 @@ export const make = (driver: Driver): Archive["Service"] => {
     verify: Effect.fn("Archive.verify")((id: SegmentId) => Effect.map(checked(id), ({ manifest }) => manifest)),
     lines: Effect.fn("Archive.lines")((id: SegmentId) => Effect.map(checked(id), ({ lines }) => lines)),
     list: Effect.map(listed, ({ current }) => current),
+    survey: Effect.map(surveyed, ({ current, broken }) => ({ segments: current, broken })),
     ping: Effect.asVoid(driver.get("segments/ping")),
     blobs: driver
   })
@@ -237,6 +253,7 @@ export const none: Archive["Service"] = Archive.of({
   lines: (segmentId) => Effect.fail(new BrokenSegment({ segmentId, why: "has no manifest" })),
   settle: Effect.succeed([]),
   list: Effect.succeed([]),
+  survey: Effect.succeed({ segments: [], broken: [] }),
   ping: Effect.void,
   blobs: {
     put: () => Effect.fail(nowhere),

@@ -290,11 +290,10 @@ it.effect("The whole archive is read back as long work, and what is not whole is
   Effect.gen(function* () {
     const { namespace } = yield* World
     const archive = yield* Archive
-    const written = ["0", "1"].map((digit) => twoLines(namespace.id, digit))
-    const rotten = written[1]!.id
-    for (const segment of written) {
-      yield* archive.write(segment)
-    }
+    const written = ["0", "1", "2"].map((digit) => twoLines(namespace.id, digit))
+    const [rotten, unreadable] = [written[1]!.id, written[2]!.id]
+    for (const segment of written) yield* archive.write(segment)
+    yield* archive.blobs.put(`segments/${unreadable}.manifest.json`, Buffer.from("{"))
     yield* archive.blobs.put(`segments/${rotten}.ndjson.gz`, Buffer.from("rotten"))
     const begun = yield* post("/control/archives/verify")
     assert.strictEqual(begun.status, 202)
@@ -305,7 +304,11 @@ it.effect("The whole archive is read back as long work, and what is not whole is
     assert.deepInclude(work, { kind: "archive.verify", state: "done", error: null })
     assert.deepInclude(work.progress, { done: 4, total: 4, unit: "rows" })
     const { segments, broken } = work.result as { segments: number; broken: ReadonlyArray<{ segmentId: string }> }
-    assert.deepStrictEqual([segments, broken.map(({ segmentId }) => segmentId)], [2, [rotten]])
+    assert.strictEqual(segments, 3)
+    assert.sameMembers(
+      broken.map(({ segmentId }) => segmentId),
+      [rotten, unreadable]
+    )
     const [row] = yield* (yield* Audit).list(0, 10)
     assert.deepInclude(row, { action: "archive.verify", subject: `work/${work.id}` })
   }).pipe(Effect.provide(makeWorld()))

@@ -144,6 +144,25 @@ export const archiveContract = (
       })
     )
 
+    it.effect("is surveyed past a manifest that cannot be read, which a list stops at", () =>
+      Effect.gen(function* () {
+        const archive = yield* Archive
+        const [segment, other] = [yield* written, yield* written]
+        const whole = read(manifestOf(segment))!
+        write(manifestOf(segment), whole.slice(1))
+        const { segments, broken } = yield* archive.survey
+        assert.deepStrictEqual(
+          broken.map(({ segmentId }) => segmentId),
+          [segment.id]
+        )
+        const ids = segments.map(({ id }) => id)
+        assert.deepStrictEqual([ids.includes(segment.id), ids.includes(other.id)], [false, true])
+        assert.deepInclude(yield* Effect.flip(archive.list), { segmentId: segment.id })
+        write(manifestOf(segment), whole)
+        assert.deepStrictEqual((yield* archive.survey).segments, yield* archive.list)
+      })
+    )
+
     it.effect("takes a manifest without a digest, as earlier programs wrote it, and none of another segment", () =>
       Effect.gen(function* () {
         const segment = yield* written

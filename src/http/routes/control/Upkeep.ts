@@ -83,24 +83,15 @@ const verifyArchives = open(
   })
 )
 
-/** The archive cannot even be listed: nothing else is looked at before that is mended. */
-const unlisted = ({ segmentId, why }: BrokenSegment): Refusal =>
-  refuse(
-    "conflict",
-    `The manifest of ${segmentId} is broken: it ${why}. Mend it from a copy (archive restore), or look at all with --from.`
-  )
-
 const verifyAll = Effect.fnUntraced(function* (
   archive: Archive["Service"],
   report: (progress: WorkProgress) => Effect.Effect<void>
 ) {
-  const manifests = yield* Effect.mapError(archive.list, (failure) =>
-    failure._tag === "BrokenSegment" ? unlisted(failure) : failure
-  )
-  const total = manifests.reduce((sum, { count }) => sum + count, 0)
-  const faults: Array<{ readonly segmentId: SegmentId; readonly why: string }> = []
+  const { segments, broken } = yield* archive.survey
+  const total = segments.reduce((sum, { count }) => sum + count, 0)
+  const faults = broken.map(({ segmentId, why }) => ({ segmentId, why }))
   let [done, bytes] = [0, 0]
-  for (const manifest of manifests) {
+  for (const manifest of segments) {
     yield* report({ done, total, unit: "rows", bytes })
     const fault = yield* Effect.as(archive.verify(manifest.id), null).pipe(
       Effect.catchTag("BrokenSegment", ({ segmentId, why }) => Effect.succeed({ segmentId, why }))
@@ -110,7 +101,7 @@ const verifyAll = Effect.fnUntraced(function* (
     bytes += manifest.bytes
   }
   yield* report({ done, total, unit: "rows", bytes })
-  return { segments: manifests.length, rows: done, bytes, broken: faults }
+  return { segments: segments.length + broken.length, rows: done, bytes, broken: faults }
 })
 
 export const upkeepRoutes = { listSweepers, sweep, listArchives, readArchive, verifyArchive, verifyArchives }
