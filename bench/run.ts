@@ -23,7 +23,8 @@ const questions: Readonly<Record<string, () => Promise<{ readonly run: () => Pro
   mongodb: () => import("./mongodb.ts"),
   cluster: () => import("./cluster.ts"),
   search: () => import("./search.ts"),
-  receipts: () => import("./receipts.ts")
+  receipts: () => import("./receipts.ts"),
+  snapshots: () => import("./snapshots.ts")
 }
 
 const progress = new Console(process.stderr)
