@@ -218,9 +218,9 @@ class Upkeep extends HttpApiGroup.make("upkeep").add(
   get("listSweepers", "/control/sweepers", { success: Objects }),
   post("sweep", "/control/sweepers/:name/sweep", {
     params: { name: Schema.String },
-    query: { dry_run: optional },
+    query: { dry_run: optional, background: optional },
     ...ByReason
-  }).annotate(says, "One pass now, or what it would take"),
+  }).annotate(says, "One pass now, as long work with background, or what it would take with dry_run"),
   get("listRoots", "/control/roots", { query: page, success: Schema.JsonObject }).annotate(
     says,
     "The signed Merkle roots of closed hours"

@@ -5,7 +5,7 @@ import { COMMANDS } from "../../src/cli/Commands.ts"
 import { callAt, fake } from "./FakeControl.ts"
 import { ledgerCases } from "./ledgerCases.ts"
 import * as Sample from "./samples.ts"
-import { snapshotCases } from "./snapshotCases.ts"
+import { snapshotCases, work } from "./snapshotCases.ts"
 import { erasureCases } from "./erasureCases.ts"
 import { incidentCases } from "./incidentCases.ts"
 import { qualityCases } from "./qualityCases.ts"
@@ -179,11 +179,11 @@ const CASES: ReadonlyArray<Case> = [
     shows: [/^expiry would take 3\.$/, /^oldest +12$/]
   },
   {
-    argv: ["sweep", "expiry", ...REASON],
-    asks: "POST /control/sweepers/expiry/sweep",
+    argv: ["sweep", "expiry", "--no-wait", ...REASON],
+    asks: "POST /control/sweepers/expiry/sweep?background=true",
     body: { reason },
-    answer: { name: "expiry", dryRun: false, swept: 3, detail: {} },
-    shows: [/^expiry took 3\.$/]
+    answer: { work: work({ kind: "sweep.expiry" }) },
+    shows: [/^work_01\w+ runs/]
   },
   {
     argv: ["archive", "list"],

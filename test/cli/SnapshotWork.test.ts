@@ -54,6 +54,19 @@ describe("long work", () => {
   )
 })
 
+describe("a pass of a sweeper", () => {
+  it.live("is followed until its end, and says how much it took", () =>
+    Effect.gen(function* () {
+      const control = yield* fake
+      const result = { name: "retention", dryRun: false, swept: 1_200, detail: {} }
+      const going = work({ kind: "sweep.retention" })
+      control.answer({ json: { work: going } }, { json: { work: { ...going, state: "done", result } } })
+      const { exit, out } = yield* callAt(control, "sweep", "retention", ...REASON)
+      assert.deepStrictEqual([exit, out], [0, "retention took 1200.\n"])
+    })
+  )
+})
+
 describe("archive verify of a daemon", () => {
   it.live("says how much is whole, names what is not, and the exit code is 1 then", () =>
     Effect.gen(function* () {

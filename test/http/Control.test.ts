@@ -319,6 +319,15 @@ it.effect("Sweeps run by hand, dry when asked; probes and figures answer", () =>
     assert.include((yield* post("/control/sweepers/expiry/sweep?dry_run=true")).text, '"dryRun":true')
     assert.strictEqual((yield* post("/control/sweepers/none/sweep")).status, 404)
     assert.strictEqual((yield* post("/control/sweepers/expiry/sweep?dry_run=maybe")).status, 400)
+    const begun = yield* post("/control/sweepers/expiry/sweep?background=true")
+    assert.strictEqual(begun.status, 202)
+    const { id } = (begun.body as unknown as { work: WorkView }).work
+    const { work } = (yield* ask(`/control/works/${id}`)).body as unknown as { work: WorkView }
+    assert.deepInclude(work, { kind: "sweep.expiry", state: "done" })
+    assert.deepInclude(work.progress, { done: 3, total: null, unit: "rows" })
+    assert.deepInclude((yield* (yield* Audit).list(0, 10)).at(-1), { subject: "sweeper/expiry", detail: { work: id } })
+    assert.strictEqual((yield* post("/control/sweepers/none/sweep?background=true")).status, 404)
+    assert.strictEqual((yield* post("/control/sweepers/expiry/sweep?background=true&dry_run=true")).status, 400)
     assert.deepStrictEqual<unknown>((yield* ask("/control/daemons")).body, { data: [] })
     assert.include((yield* ask("/readyz")).text, '"ready":true')
     assert.include((yield* ask("/metrics")).text, "# TYPE resultity_refusals_total counter")

@@ -71,6 +71,18 @@ export const ended = (over: Partial<JobRow> = {}): JobSignal => ({ _tag: "Ended"
 
 export const happy: Script = { takes: [[pieces("Hel", "lo"), ended()]] }
 
+const standingSweeper = {
+  name: "expiry",
+  leader: null,
+  epoch: 1,
+  watermark: null,
+  sweptAt: null,
+  swept: 0,
+  lastError: null,
+  everyMs: 500,
+  leads: true
+}
+
 const notFound = refuse("not_found", "There is no such job in this namespace.", { param: "id" })
 
 interface Played {
@@ -200,11 +212,12 @@ const supervisors = Layer.unwrap(
         drain: () => Effect.fail(refuse("not_found", "The node has no session."))
       }),
       Layer.succeed(SweepSupervisor, {
-        list: Effect.succeed([]),
+        list: Effect.succeed([standingSweeper]),
         sweep: (name, dryRun) =>
           name === "expiry"
             ? Effect.succeed({ name, dryRun, swept: 3, detail: {} })
-            : Effect.fail(refuse("not_found", "There is no such sweeper."))
+            : Effect.fail(refuse("not_found", "There is no such sweeper.")),
+        sweepWatched: (name, told) => Effect.as(told(3), { name, dryRun: false, swept: 3, detail: {} })
       }),
       Layer.succeed(Readiness, {
         probe: Effect.succeed([{ name: "jobs", required: true, up: true, latencyMs: 1 }]),

@@ -64,7 +64,7 @@ import * as SnapshotSweeper from "./SnapshotSweeper.ts"
 import * as RollupSweeper from "./RollupSweeper.ts"
 import * as SinkSweeper from "./SinkSweeper.ts"
 import { spec, type Options, type SweepHouse, type SweeperMessage } from "./Sweeper.ts"
-import type { SweepReport } from "./SweepReport.ts"
+import type { Onlooker, SweepReport } from "./SweepReport.ts"
 import type { TrialHouse } from "./TrialHouse.ts"
 import * as WebhookSweeper from "./WebhookSweeper.ts"
 
@@ -77,8 +77,10 @@ export class SweepSupervisor extends Context.Service<
   SweepSupervisor,
   {
     readonly list: Effect.Effect<ReadonlyArray<SweeperStatus>, Outage>
-    /** One pass now. Refused: `not_found` (no such sweeper), `conflict` (another daemon leads). */
+    /** One pass now, wherever its leader is. Refused: `not_found` (no such sweeper), `conflict` (one goes on already). */
     readonly sweep: (name: string, dryRun: boolean) => Effect.Effect<SweepReport, Refusal | Outage>
+    /** The same as long as it takes; interrupted it ends with its batch. Where another daemon leads, no more is known than its end. */
+    readonly sweepWatched: (name: string, told: Onlooker["told"]) => Effect.Effect<SweepReport, Refusal | Outage>
   }
 >()("resultity/actors/sweep/SweepSupervisor") {
   static readonly layer = Layer.effect(
@@ -99,14 +101,24 @@ export class SweepSupervisor extends Context.Service<
       for (const options of sweepers) yield* Effect.orDie(supervisor.start(spec(house, options)))
       const actorOf = (name: string) => registry.find<SweeperMessage>(sweeperAddress(name))
       const mail = yield* Mail
-      const here = (name: string, dryRun: boolean) => sweepWith(actorOf, name, dryRun)
+      const here = (name: string, dryRun: boolean) => sweepWith(actorOf, name, dryRun, null)
+      const where = (name: string) => leaderElsewhere(house, actorOf, name)
       yield* mail.on("Sweep", ({ sweeper, dryRun }) => Effect.map(here(sweeper, dryRun), (report) => ({ ...report })))
       return SweepSupervisor.of({
         list: listWith(sweepers, states, actorOf),
         sweep: Effect.fn("SweepSupervisor.sweep")((name, dryRun) =>
-          Effect.flatMap(leaderElsewhere(house, actorOf, name), (leader) =>
+          Effect.flatMap(where(name), (leader) =>
             leader === null || dryRun ? here(name, dryRun) : sweepThere(mail, leader, name)
           )
+        ),
+        sweepWatched: Effect.fn("SweepSupervisor.sweepWatched")((name, told) =>
+          Effect.flatMap(where(name), (leader) => {
+            if (leader !== null) return sweepThere(mail, leader, name)
+            const onlooker: Onlooker = { told, isGone: false }
+            return Effect.onInterrupt(sweepWith(actorOf, name, false, onlooker), () =>
+              Effect.sync(() => void (onlooker.isGone = true))
+            )
+          })
         )
       })
     })
@@ -255,6 +267,8 @@ type Find = (name: string) => Option.Option<ActorRef<SweeperMessage>>
 
 const ASK_MAX = "5 seconds"
 const PASS_MAX = "10 minutes"
+/** Whoever looks on sees that it goes on. */
+const WATCHED_MAX = "1 day"
 
 const nobody = (during: string) => new Outage({ of: "SweepSupervisor", during, cause: "the sweeper is restarting" })
 
@@ -302,10 +316,18 @@ const sweepThere = (mail: Mail["Service"], leader: DaemonId, name: string) =>
     (report) => report as unknown as SweepReport
   )
 
-const sweepWith = (actorOf: Find, name: string, dryRun: boolean): Effect.Effect<SweepReport, Refusal | Outage> => {
+const sweepWith = (
+  actorOf: Find,
+  name: string,
+  dryRun: boolean,
+  onlooker: Onlooker | null
+): Effect.Effect<SweepReport, Refusal | Outage> => {
   const found = actorOf(name)
   if (found._tag === "None") return Effect.fail(refuse("not_found", `There is no sweeper ${name}.`, { param: "name" }))
   return found.value
-    .ask<SweepReport, Refusal | Outage>((reply) => ({ _tag: "Sweep", dryRun, reply }), PASS_MAX)
+    .ask<SweepReport, Refusal | Outage>(
+      (reply) => ({ _tag: "Sweep", dryRun, onlooker, reply }),
+      onlooker === null ? PASS_MAX : WATCHED_MAX
+    )
     .pipe(Effect.catchTag(["MailboxFull", "ActorStopped", "AskTimedOut"], () => Effect.fail(nobody("sweep"))))
 }

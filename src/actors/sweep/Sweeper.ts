@@ -15,7 +15,7 @@ import { sweeperAddress } from "../../schemas/Address.ts"
 import { freshEnvelope } from "../../schemas/Envelope.ts"
 import type { DaemonId } from "../../schemas/Ids.ts"
 import { refuse, type Refusal } from "../../schemas/Refusal.ts"
-import type { SweepReport } from "./SweepReport.ts"
+import type { Onlooker, SweepReport } from "./SweepReport.ts"
 
 export interface Batch {
   readonly taken: number
@@ -42,11 +42,17 @@ export type SweeperMessage =
   | { readonly _tag: "Elected" }
   | { readonly _tag: "Due" }
   | { readonly _tag: "PassEnded"; readonly exit: Exit.Exit<boolean, Outage>; readonly asked: Asked | null }
-  | { readonly _tag: "Sweep"; readonly dryRun: boolean; readonly reply: Reply<SweepReport, Refusal | Outage> }
+  | {
+      readonly _tag: "Sweep"
+      readonly dryRun: boolean
+      readonly onlooker: Onlooker | null
+      readonly reply: Reply<SweepReport, Refusal | Outage>
+    }
   | { readonly _tag: "AskLeads"; readonly reply: Reply<boolean> }
 
 interface Asked {
   readonly reply: Reply<SweepReport, Refusal | Outage>
+  readonly onlooker: Onlooker | null
   report: SweepReport
 }
 
@@ -138,7 +144,7 @@ const publishCandidacy = ({ transport }: SweepHouse, name: string) =>
 
 const sweepSoon = ({ self }: SweeperState, ms: number) => self.after("due", ms, { _tag: "Due" })
 
-const onSweep = (state: SweeperState, { dryRun, reply }: Extract<SweeperMessage, { _tag: "Sweep" }>) =>
+const onSweep = (state: SweeperState, { dryRun, onlooker, reply }: Extract<SweeperMessage, { _tag: "Sweep" }>) =>
   Effect.suspend(() => {
     const { name } = state.options
     if (!state.leads && !dryRun) {
@@ -149,7 +155,7 @@ const onSweep = (state: SweeperState, { dryRun, reply }: Extract<SweeperMessage,
       reply.fail(refuse("conflict", `${name} is sweeping already: try again when the pass is over.`))
       return Effect.void
     }
-    return startPass(state, dryRun, { reply, report: { name, dryRun, swept: 0, detail: {} } })
+    return startPass(state, dryRun, { reply, onlooker, report: { name, dryRun, swept: 0, detail: {} } })
   })
 
 const startPass = (state: SweeperState, dryRun: boolean, asked: Asked | null) => {
@@ -179,6 +185,8 @@ const realPass = (state: SweeperState, asked: Asked | null) =>
       if (asked !== null) {
         const swept = asked.report.swept + batch.taken
         asked.report = { ...asked.report, swept, detail: batch.detail ?? asked.report.detail }
+        if (asked.onlooker !== null) yield* asked.onlooker.told(swept)
+        if (asked.onlooker?.isGone === true) break
       }
       if (batch.taken < batchMax) break
     }

@@ -10,7 +10,7 @@ import { CliFailed, EXIT, usage } from "../CliFailed.ts"
 import { argument, type Command, type Flag, type Input, REASON, reasonOf } from "../Command.ts"
 import { at, Control } from "../Control.ts"
 import { reading } from "../Show.ts"
-import { follow } from "../snapshot/Follow.ts"
+import { follow, NO_WAIT } from "../snapshot/Follow.ts"
 import { diff, exportCar, LIMIT_DEFAULT, limitOf, list, verify, writeCar } from "../snapshot/Offline.ts"
 import { fork, FORK_FLAGS, restore, STORE_FLAGS } from "../snapshot/Restore.ts"
 import { Check, showCheck, showDiff, showHead, showHeads } from "../snapshot/Views.ts"
@@ -26,7 +26,6 @@ const LIMIT: Flag = {
   help: `so many at most; ${LIMIT_DEFAULT}`,
   check: (text) => (/^[1-9]\d{0,3}$/.test(text) ? null : "is a whole number from 1 to 9999")
 }
-const NO_WAIT: Flag = { name: "no-wait", help: "only begin it" }
 const TO: Flag = { name: "to", value: "FILE", help: "the new file; needed", needed: "the file to write" }
 const SIGNER: Flag = {
   name: "signer",

@@ -1,10 +1,12 @@
 /** `sweepers` and `sweep`: the background upkeep, where each stands, and one pass by hand. */
+import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { gets, posts } from "../Ask.ts"
-import { argument, type Command, OPTIONAL_REASON } from "../Command.ts"
-import { at } from "../Control.ts"
+import { argument, type Command, type Input, OPTIONAL_REASON, reasonOf } from "../Command.ts"
+import { at, Control } from "../Control.ts"
 import { instant } from "../Plain.ts"
 import { show } from "../Show.ts"
+import { follow, NO_WAIT } from "../snapshot/Follow.ts"
 import { type Column, facts, table } from "../Table.ts"
 
 const Sweeper = Schema.Struct({
@@ -45,6 +47,23 @@ const showReport = show(Report, ({ name, dryRun, swept, detail }) => {
   return details.length === 0 ? head : `${head}${facts(details)}`
 })
 
+const pathOf = (input: Input) => at("sweepers", argument(input, 0), "sweep")
+
+const countOnly = posts(
+  pathOf,
+  showReport,
+  () => ({}),
+  () => ({ dry_run: "true" })
+)
+
+const sweepNow = (input: Input) =>
+  Effect.gen(function* () {
+    const order = { reason: reasonOf(input) }
+    const begun = yield* (yield* Control).post(pathOf(input), order, { background: "true" })
+    const made = yield* follow(input, begun)
+    if (made !== null) yield* showReport(input, made)
+  })
+
 export const sweeperCommands: ReadonlyArray<Command> = [
   {
     path: ["sweepers"],
@@ -57,15 +76,12 @@ export const sweeperCommands: ReadonlyArray<Command> = [
   {
     path: ["sweep"],
     args: [{ name: "NAME", help: "the sweeper, as `sweepers` lists it" }],
-    flags: [{ name: "dry-run", help: "only count what a pass would take" }, OPTIONAL_REASON],
+    flags: [{ name: "dry-run", help: "only count what a pass would take" }, NO_WAIT, OPTIONAL_REASON],
     summary: "one pass of a sweeper, now",
-    notes: "Where another daemon leads the sweeper this is a conflict, exit code 5: ask that one.",
+    notes:
+      "Done by the daemon that leads it, as long work: ctrl-C leaves it running, `works cancel` ends it with the batch that is\n" +
+      "under way. It fails while a pass of the same sweeper goes on.",
     examples: ["resultity sweep retention --dry-run", "resultity sweep retention --reason 'disk is filling up'"],
-    run: posts(
-      (input) => at("sweepers", argument(input, 0), "sweep"),
-      showReport,
-      () => ({}),
-      ({ flags }) => (flags.has("dry-run") ? { dry_run: "true" } : {})
-    )
+    run: (input) => (input.flags.has("dry-run") ? countOnly(input) : sweepNow(input))
   }
 ]

@@ -2,7 +2,7 @@
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { CliFailed, EXIT } from "../CliFailed.ts"
-import type { Input } from "../Command.ts"
+import type { Flag, Input } from "../Command.ts"
 import { at, Control } from "../Control.ts"
 import { Output } from "../Output.ts"
 import { document, reading } from "../Show.ts"
@@ -28,6 +28,8 @@ export const Work = Schema.Struct({
 })
 
 const read = reading(Schema.Struct({ work: Work }))
+
+export const NO_WAIT: Flag = { name: "no-wait", help: "only begin it" }
 
 const LOOK_EVERY = "200 millis"
 

@@ -1,11 +1,13 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Fiber } from "effect"
 import { SweepSupervisor } from "../../../src/actors/sweep/SweepSupervisor.ts"
 import { Archive } from "../../../src/layers/Archive.ts"
+import { JobRecords } from "../../../src/layers/JobRecords.ts"
 import { RecordRetention } from "../../../src/layers/RecordRetention.ts"
 import { flipByte } from "../../../src/layers/memory/MemoryArchive.ts"
 import type { JobId } from "../../../src/schemas/Ids.ts"
 import { defaultRules } from "../../../src/schemas/Namespace.ts"
+import { aFinishedRecord } from "../../support/recordFactories.ts"
 import { World, type WorldDaemon } from "../../support/World.ts"
 import { aRequest } from "../../support/worldFactories.ts"
 
@@ -219,6 +221,47 @@ describe("retention", () => {
       assert.strictEqual(world.shared.records.records.size, 0)
       assert.deepStrictEqual((yield* archivedIds(daemon)).toSorted(), ids.toSorted())
       assert.strictEqual(world.shared.records.traces.size, 0)
+    })
+  )
+
+  /** A watched pass over three batches of 500, held up in the first one. */
+  const heldUp = Effect.gen(function* () {
+    const { world, daemon, caller } = yield* finished(1)
+    const { open } = yield* daemon.use(JobRecords)
+    for (let n = 0; n < 1_199; n++) yield* open(aFinishedRecord(1_000 + n, { namespaceId: caller.namespace.id }))
+    daemon.faults.heal()
+    const hold = daemon.faults.hold("Archive.write", "before")
+    const told: Array<number> = []
+    const watched = daemon.use(
+      Effect.flatMap(SweepSupervisor, ({ sweepWatched }) =>
+        sweepWatched("retention", (swept) => Effect.sync(() => void told.push(swept)))
+      )
+    )
+    const fiber = yield* Effect.forkIn(Effect.exit(watched), world.scope)
+    yield* world.until("held up", hold.isReached)
+    return { world, daemon, hold, told, fiber }
+  })
+
+  it.effect("tells whoever looks on how far it is, after each batch", () =>
+    Effect.gen(function* () {
+      const { world, hold, told, fiber } = yield* heldUp
+      assert.deepStrictEqual(told, [])
+      yield* hold.release
+      yield* world.until("swept", () => fiber.pollUnsafe() !== undefined)
+      assert.deepInclude(yield* Effect.flatten(fiber.pollUnsafe()!), { name: "retention", dryRun: false, swept: 1_200 })
+      assert.deepStrictEqual(told, [500, 1_000, 1_200])
+    })
+  )
+
+  it.effect("ends with its batch when whoever looked on is gone, and the next pass takes the rest", () =>
+    Effect.gen(function* () {
+      const { world, daemon, hold, fiber } = yield* heldUp
+      yield* Fiber.interrupt(fiber)
+      yield* hold.release
+      yield* world.pass(1_000)
+      assert.strictEqual(world.shared.records.records.size, 700)
+      assert.deepInclude(yield* pass(world, daemon, "retention"), { swept: 700 })
+      assert.strictEqual((yield* archivedIds(daemon)).length, 1_200)
     })
   )
 

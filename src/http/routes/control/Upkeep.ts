@@ -18,17 +18,44 @@ const listSweepers = open(() =>
   Effect.flatMap(SweepSupervisor, ({ list }) => Effect.map(list, (data) => plain({ data })))
 )
 
+const ONE_OF_THEM = refuse("invalid_request", "A dry run answers at once: leave background out.", {
+  param: "background"
+})
+
 const sweep = open(
   Effect.fnUntraced(function* (call: Call) {
-    const query = yield* readQuery(call.query, ["dry_run"])
+    const query = yield* readQuery(call.query, ["dry_run", "background"])
     const dryRun = (yield* readOneOf("dry_run", query.dry_run, ["true", "false"])) === "true"
+    const isBackground = (yield* readOneOf("background", query.background, ["true", "false"])) === "true"
+    if (dryRun && isBackground) return yield* ONE_OF_THEM
     const order = yield* readReason(call)
     const name = call.params["name"] ?? ""
+    if (isBackground) return yield* sweepAsWork(name, order)
     const report = yield* (yield* SweepSupervisor).sweep(name, dryRun)
     yield* audit(order, "sweeper.sweep", `sweeper/${name}`, { dryRun, swept: report.swept })
     return plain(report)
   })
 )
+
+/** A pass over much that is due takes longer than anybody waits for an answer. */
+const sweepAsWork = Effect.fnUntraced(function* (name: string, order: Effect.Success<ReturnType<typeof readReason>>) {
+  const { list, sweepWatched } = yield* SweepSupervisor
+  if (!(yield* list).some((one) => one.name === name)) {
+    return yield* refuse("not_found", `There is no sweeper ${name}.`, { param: "name" })
+  }
+  const work = yield* (yield* LongWork).start({
+    kind: `sweep.${name}`,
+    by: order.by,
+    unit: "rows",
+    run: (report) =>
+      Effect.map(
+        sweepWatched(name, (done) => report({ done, total: null, unit: "rows", bytes: 0 })),
+        (swept) => ({ ...swept })
+      )
+  })
+  yield* audit(order, "sweeper.sweep", `sweeper/${name}`, { work: work.id })
+  return plain({ work }, 202)
+})
 
 const isSegmentId = Schema.is(SegmentId)
 const segmentNotFound = refuse("not_found", "There is no such segment.")
