@@ -17,6 +17,8 @@ import type { Run } from "./Run.ts"
 const PASS_MS = 40_000
 /** Within which somebody leads every sweeper again, asked for once a second. */
 const LED_MS = 120_000
+/** Daemons that may be lost one after the other. */
+const TURNS = 4
 
 export const closeBooks = async (run: Run, dice: Dice): Promise<void> => {
   run.trace("books")
@@ -30,11 +32,19 @@ export const closeBooks = async (run: Run, dice: Dice): Promise<void> => {
   }
   await run.sim.run(PASS_MS, () => passes.every(({ isOver }) => isOver()))
   for (const [jobId, { hash }] of run.shared.state.leaves) run.history.receipts.set(jobId, hash)
-  await run.sim.run(PASS_MS, () => run.someDaemon() !== null)
-  const last = askFor(run.someDaemon(), Effect.andThen(insisting(bookAll(ended)), auditAll(ended)), (audits) => {
-    run.history.audits = audits as ReadonlyArray<ReceiptAudit>
-  })
-  await run.sim.run(LED_MS, last.isOver)
+  await closeLast(run, ended)
+}
+
+/** By whoever is there; who is lost with it, because it fenced itself meanwhile, leaves it to another one. */
+const closeLast = async (run: Run, ended: ReadonlyArray<Ended>): Promise<void> => {
+  for (let turn = 0; turn < TURNS; turn++) {
+    await run.sim.run(PASS_MS, () => run.someDaemon() !== null)
+    const last = askFor(run.someDaemon(), Effect.andThen(insisting(bookAll(ended)), auditAll(ended)), (audits) => {
+      run.history.audits = audits as ReadonlyArray<ReceiptAudit>
+    })
+    await run.sim.run(LED_MS, last.isOver)
+    if (!last.isLost()) return
+  }
 }
 
 const endedIn = ({ shared }: Run): ReadonlyArray<Ended> =>
@@ -71,10 +81,11 @@ const askFor = (
   effect: Effect.Effect<unknown, unknown, unknown>,
   told: (value: unknown) => void = () => {}
 ) => {
-  let over = daemon === null
+  let [isOver, isLost] = [daemon === null, daemon === null]
   daemon?.serve(effect as never, (exit) => {
-    over = true
-    if (exit !== "lost" && exit._tag === "Success") told(exit.value)
+    isOver = true
+    if (exit === "lost") isLost = true
+    else if (exit._tag === "Success") told(exit.value)
   })
-  return { isOver: () => over }
+  return { isOver: () => isOver, isLost: () => isLost }
 }
