@@ -34,6 +34,8 @@ import { aState, fillingsOf } from "../test/support/stateFactories.ts"
 import { bytes, type Line, rate, times } from "./support/Line.ts"
 
 const JOBS = Number(process.env["SNAPSHOT_JOBS"] ?? 50_000)
+/** So many that each can pay for its jobs. */
+const NAMESPACES = Math.max(8, Math.ceil(JOBS / 5_000))
 const AT = 1_790_000_000_000
 const quiet = () => Effect.void
 
@@ -151,7 +153,7 @@ const onPostgres = (url: string, fillings: ReadonlyArray<Filling>) =>
 
 /** In batches, as a restore brings them. */
 const fillingsInBatches = (): ReadonlyArray<Filling> =>
-  fillingsOf(aState({ namespaces: 8, jobs: JOBS })).flatMap(({ table, rows }) =>
+  fillingsOf(aState({ namespaces: NAMESPACES, jobs: JOBS })).flatMap(({ table, rows }) =>
     Array.from({ length: Math.ceil(rows.length / ROWS_MAX) }, (_, at) => ({
       table,
       rows: rows.slice(at * ROWS_MAX, (at + 1) * ROWS_MAX)
