@@ -24,7 +24,7 @@ import { OPERATOR_COLUMNS } from "../src/schemas/ExportColumns.ts"
 import { JobId, KeyId, NamespaceId, NodeId } from "../src/schemas/Ids.ts"
 import { type JobRecord, RECORD_VERSION } from "../src/schemas/JobRecord.ts"
 import { type Line, megabytes, millis, quantile, rate, times } from "./support/Line.ts"
-import { AT, jobOf } from "./support/SampleJob.ts"
+import { jobOf } from "./support/SampleJob.ts"
 
 const RECORDS = Number(process.env["SEARCH_RECORDS"] ?? 100_000)
 const ROUNDS = 200
@@ -32,6 +32,8 @@ const PAGE = 20
 const EXPORT_TURNS = 5
 const ASKED_MS = 50
 const DAYS = 30 * 86_400_000
+/** The jobs are of the days that end now, as they would be in a house at work. */
+const BEGIN = Date.now() - DAYS
 /** Text of one record: what a search for a word looks through. */
 const PROMPT = "Say something of a few hundred characters. ".repeat(8)
 const ANSWER = "An answer of one thousand characters or so, as models like to give. ".repeat(15)
@@ -69,7 +71,7 @@ const recordAt = (at: number): JobRecord => {
       endpoint: pick(ENDPOINTS, drawn),
       mode: pick(MODES, drawn >> 2),
       clientTag: `user-${drawn % 1000}`,
-      acceptedAt: AT + Math.floor((at * DAYS) / RECORDS)
+      acceptedAt: BEGIN + Math.floor((at * DAYS) / RECORDS)
     },
     {
       version: RECORD_VERSION,
@@ -108,7 +110,7 @@ interface Question {
 }
 
 const anHour = (at: number) => {
-  const from = AT + ((at * 104_729) % 1000) * (DAYS / 1000)
+  const from = BEGIN + ((at * 104_729) % 1000) * (DAYS / 1000)
   return { from, to: from + 3_600_000 }
 }
 
@@ -246,7 +248,7 @@ const measure = (store: string, raw: RawCursor) =>
       against: `longest stall: ${millis(rare.stallMs)}`
     })
     for (const groupBy of [["model"], ["node"], ["model", "hour"]] as const) {
-      const sums = yield* stalled(p95(() => search.stats(operator, { groupBy, from: 0, to: AT + 2 * DAYS }), 3))
+      const sums = yield* stalled(p95(() => search.stats(operator, { groupBy, from: 0, to: BEGIN + 2 * DAYS }), 3))
       lines.push({
         what: `${store}: sums by ${groupBy.join(" and ")} over all`,
         value: millis(sums.value),

@@ -8,8 +8,8 @@ import type { Incident } from "../../schemas/Incident.ts"
 import * as EntryRetention from "../EntryRetention.ts"
 import type { IncidentDocument, LogDocument } from "./Collections.ts"
 import { DURABLE, MongoClient } from "./MongoClient.ts"
-
 import { entryOf } from "./MongoLogs.ts"
+import { oldestFirst } from "./OldestFirst.ts"
 
 const during = (method: keyof EntryRetention.Driver) => ({ of: "EntryRetention", method })
 
@@ -50,13 +50,16 @@ const expired = async (
     const further =
       after === undefined ? {} : { $or: [{ at: { $gt: after.at } }, { at: after.at, _id: { $gt: after._id } }] }
     const at = { $lt: before, ...(after === undefined ? {} : { $gte: after.at }) }
-    const cursor = of(client, dataClass).find(
-      { namespaceId, at, segmentId: null, ...further },
-      { projection: { at: 1, jobId: 1 } }
-    )
-    const page = await cursor.hint("by_namespace_time").sort({ at: 1, _id: 1 }).limit(limit).toArray()
-    found.push(...(await withoutLiveJobs(client, page as ReadonlyArray<Common>)).map(({ _id }) => _id))
-    after = page.at(-1) as Common | undefined
+    const page = await oldestFirst({
+      collection: of(client, dataClass),
+      filter: { namespaceId, at, segmentId: null, ...further },
+      by: "at",
+      hint: "by_namespace_time",
+      limit,
+      options: { projection: { at: 1, jobId: 1 } }
+    })
+    found.push(...(await withoutLiveJobs(client, page)).map(({ _id }) => _id))
+    after = page.at(-1)
     if (page.length < limit) break
   }
   return found.slice(0, limit)

@@ -3,6 +3,7 @@
  * more of them looked at than needed once the most selective condition has chosen. (FerretDB sorts what the index gave.) Values of a user stand as
  * values only, never as operators.
  */
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { Document, Filter } from "mongodb"
@@ -16,6 +17,8 @@ import { costOf } from "./JobFields.ts"
 import { statsOf } from "./JobStats.ts"
 import * as LargeTexts from "./LargeTexts.ts"
 import { MongoClient, SEARCHING } from "./MongoClient.ts"
+import { newestFirst, type Questions } from "./NewestFirst.ts"
+import { oldestFirst, type Question } from "./OldestFirst.ts"
 import { readOrNull, readText, storedText } from "./StoredText.ts"
 
 const during = (method: keyof JobSearch.Driver) => ({ of: "JobSearch", method })
@@ -37,43 +40,73 @@ const older = ({ to, from }: JobSearch.JobFilter, after: JobSearch.Cursor | null
   }
 }
 
+const asked = (filter: JobSearch.JobFilter) =>
+  JobSearch.FACETS.flatMap((facet) => {
+    const value = filter[facet]
+    return value === undefined ? [] : [{ facet, value: storedOf(facet, value) }]
+  })
+
+const conditionsOf = (
+  scope: Scope,
+  filter: JobSearch.JobFilter,
+  after: JobSearch.Cursor | null
+): Filter<JobDocument> => ({
+  ...(scope._tag === "Namespace" ? { namespaceId: { $eq: scope.namespaceId } } : {}),
+  ...Object.fromEntries(asked(filter).map(({ facet, value }) => [facet, { $eq: value }])),
+  ...older(filter, after)
+})
+
+const indexFor = (scope: Scope, filter: JobSearch.JobFilter): string =>
+  jobIndex(asked(filter)[0]?.facet ?? null, scope._tag === "Namespace")
+
+type Collected = Pick<MongoClient["Service"], "collections">
+
 export const find = (
-  { collections: { jobs } }: Pick<MongoClient["Service"], "collections">,
+  { collections: { jobs } }: Collected,
   scope: Scope,
   filter: JobSearch.JobFilter,
   after: JobSearch.Cursor | null,
   limit: number,
   projection: Document = SUMMARY
-) => {
-  const asked = JobSearch.FACETS.flatMap((facet) => {
-    const value = filter[facet]
-    return value === undefined ? [] : [{ facet, value: storedOf(facet, value) }]
-  })
-  const conditions: Filter<JobDocument> = {
-    ...(scope._tag === "Namespace" ? { namespaceId: { $eq: scope.namespaceId } } : {}),
-    ...Object.fromEntries(asked.map(({ facet, value }) => [facet, { $eq: value }])),
-    ...older(filter, after)
-  }
-  return jobs
-    .find(conditions, { projection, ...SEARCHING })
-    .hint(jobIndex(asked[0]?.facet ?? null, scope._tag === "Namespace"))
-    .sort({ createdAt: -1, _id: -1 })
-    .limit(limit)
-}
-
-/** In the order of their ends, from a place on. Read from the primary: what a sink has passed by it does not see again. */
-export const findFinished = (
-  { collections: { jobs } }: Pick<MongoClient["Service"], "collections">,
-  ...[{ at, id }, before, limit]: Parameters<JobSearch.Driver["finished"]>
 ) =>
   jobs
-    .find(
-      { finishedAt: { $gte: at, $lt: before }, $or: [{ finishedAt: { $gt: at } }, { _id: { $gt: id } }] },
-      { projection: SUMMARY }
-    )
-    .hint("by_finished")
-    .sort({ finishedAt: 1, _id: 1 })
+    .find(conditionsOf(scope, filter, after), { projection, ...SEARCHING })
+    .hint(indexFor(scope, filter))
+    .sort({ createdAt: -1, _id: -1 })
     .limit(limit)
+
+const questions = (
+  client: Collected,
+  scope: Scope,
+  projection: Document = SUMMARY,
+  batch = SUMMARIES
+): Questions<JobDocument> => ({
+  count: (filter, after, limit) =>
+    client.collections.jobs.countDocuments(conditionsOf(scope, filter, after), {
+      hint: indexFor(scope, filter),
+      limit,
+      ...SEARCHING
+    }),
+  find: (filter, after, limit) => find(client, scope, filter, after, limit, projection).batchSize(batch)
+})
+
+/** Documents in one answer of the server. */
+const SUMMARIES = 1_000
+/** With texts they may be long. */
+const LOOKED_AT = 64
+
+/** In the order of their ends, from a place on. Read from the primary: what a sink has passed by it does not see again. */
+export const finishedFrom = (
+  { collections: { jobs } }: Collected,
+  ...[{ at, id }, before, limit]: Parameters<JobSearch.Driver["finished"]>
+): Question<JobDocument> => ({
+  collection: jobs,
+  filter: { finishedAt: { $gte: at, $lt: before }, $or: [{ finishedAt: { $gt: at } }, { _id: { $gt: id } }] },
+  by: "finishedAt",
+  hint: "by_finished",
+  limit,
+  options: { projection: SUMMARY }
+})
 
 /** Everything but the long texts. */
 const SUMMARY = {
@@ -140,13 +173,15 @@ const documentHolds = async (client: MongoClient["Service"], stored: Texts, word
 /** The texts come over the wire, since a server would compare them by its own rules of upper and lower case. */
 const look = async (
   client: MongoClient["Service"],
+  now: number,
   ...[namespaceId, filter, word, after, { limit, looked }]: Parameters<JobSearch.Driver["look"]>
 ): Promise<JobSearch.Look> => {
+  const scope = { _tag: "Namespace", namespaceId } as const
   const found: Array<JobSearch.JobSummary> = []
   let last: JobDocument | null = null
   let seen = 0
-  const documents = find(client, { _tag: "Namespace", namespaceId }, filter, after, looked, WITH_TEXTS)
-  for await (const stored of documents.batchSize(LOOK_BATCH)) {
+  const wanted = { filter, after, limit: looked, now }
+  for await (const stored of newestFirst(questions(client, scope, WITH_TEXTS, LOOKED_AT), wanted)) {
     seen++
     last = stored
     if (await documentHolds(client, stored, word)) found.push(summaryOf(stored))
@@ -156,23 +191,31 @@ const look = async (
   return { found, reached: { createdAt: last.createdAt, jobId: last._id as JobSearch.Cursor["jobId"] } }
 }
 
-/** Documents with their texts in one answer of the server. */
-const LOOK_BATCH = 64
+const search = async (
+  client: MongoClient["Service"],
+  now: number,
+  ...[scope, filter, after, limit]: Parameters<JobSearch.Driver["search"]>
+): Promise<ReadonlyArray<JobSearch.JobSummary>> => {
+  const found: Array<JobSearch.JobSummary> = []
+  for await (const stored of newestFirst(questions(client, scope), { filter, after, limit, now })) {
+    found.push(summaryOf(stored))
+  }
+  return found
+}
+
+const atOnce = <A, E>(ask: (now: number) => Effect.Effect<A, E>) => Effect.flatMap(Clock.currentTimeMillis, ask)
 
 export const layer: Layer.Layer<JobSearch.JobSearch, never, MongoClient> = Layer.effect(
   JobSearch.JobSearch,
   Effect.map(MongoClient, (client) =>
     JobSearch.make({
-      search: (scope, filter, after, limit) =>
-        client.run(during("search"), async () =>
-          (await find(client, scope, filter, after, limit).toArray()).map(summaryOf)
-        ),
-      look: (...asked) => client.runLong(during("look"), () => look(client, ...asked)),
+      search: (...asked) => atOnce((now) => client.run(during("search"), () => search(client, now, ...asked))),
+      look: (...asked) => atOnce((now) => client.runLong(during("look"), () => look(client, now, ...asked))),
       finished: (after, before, limit) =>
         limit <= 0
           ? Effect.succeed([])
           : client.run(during("finished"), async () =>
-              (await findFinished(client, after, before, limit).toArray()).map(summaryOf)
+              (await oldestFirst(finishedFrom(client, after, before, limit))).map(summaryOf)
             ),
       stats: (scope, query) => client.runLong(during("stats"), () => statsOf(client, scope, query))
     })

@@ -12,6 +12,7 @@ import * as Logs from "../Logs.ts"
 import type { LogDocument } from "./Collections.ts"
 import * as MongoBatch from "./MongoBatch.ts"
 import { LASTING, MongoClient, SEARCHING } from "./MongoClient.ts"
+import { oldestFirst, type Question } from "./OldestFirst.ts"
 import { storedText } from "./StoredText.ts"
 
 const during = (method: keyof Logs.Driver) => ({ of: "Logs", method })
@@ -68,16 +69,18 @@ const indexFor = (scope: Scope, { type, jobId }: Logs.LogQuery): string => {
   return scope._tag === "Namespace" ? `by_namespace_${facet}` : `by_${facet}`
 }
 
-export const find = (
+export const entriesOf = (
   { collections: { logs } }: Pick<MongoClient["Service"], "collections">,
   scope: Scope,
   query: Logs.LogQuery
-) =>
-  logs
-    .find(filterOf(scope, query), { projection: { at: 1, body: 1 }, ...SEARCHING })
-    .hint(indexFor(scope, query))
-    .sort({ at: 1, _id: 1 })
-    .limit(query.limit)
+): Question<LogDocument> => ({
+  collection: logs,
+  filter: filterOf(scope, query),
+  by: "at",
+  hint: indexFor(scope, query),
+  limit: query.limit,
+  options: { projection: { at: 1, body: 1 }, ...SEARCHING }
+})
 
 export const layerWith = (options: { readonly grouping?: MongoBatch.Grouping }) =>
   Layer.effect(
@@ -103,7 +106,7 @@ export const layerWith = (options: { readonly grouping?: MongoBatch.Grouping }) 
         page: (scope, query) =>
           query.limit <= 0
             ? Effect.succeed([])
-            : client.run(during("page"), async () => (await find(client, scope, query).toArray()).map(placed))
+            : client.run(during("page"), async () => (await oldestFirst(entriesOf(client, scope, query))).map(placed))
       })
     })
   )

@@ -18,6 +18,7 @@ import * as LargeTexts from "./LargeTexts.ts"
 import * as MongoBatch from "./MongoBatch.ts"
 import { DURABLE, MongoClient } from "./MongoClient.ts"
 import { entryOf } from "./MongoLogs.ts"
+import { oldestFirst } from "./OldestFirst.ts"
 import { CLOSED, EMPTY, raise, readPieces } from "./TraceStore.ts"
 
 const during = (method: keyof RecordRetention.Driver) => ({ of: "RecordRetention", method })
@@ -178,8 +179,8 @@ const expired = async (
 ): Promise<ReadonlyArray<JobId>> => {
   const finishedAt = { ...ANY_END, $lt: finishedBefore }
   const filter = { namespaceId: { $eq: namespaceId }, ...PARTS[part].filter, finishedAt }
-  const found = jobs.find(filter, { projection: { _id: 1 } }).hint(PARTS[part].index)
-  const ids = await found.sort({ finishedAt: 1, _id: 1 }).limit(limit).toArray()
+  const question = { collection: jobs, filter, by: "finishedAt", hint: PARTS[part].index, limit } as const
+  const ids = await oldestFirst({ ...question, options: { projection: { _id: 1 } } })
   return ids.map(({ _id }) => _id as JobId)
 }
 

@@ -11,10 +11,11 @@ import { INDEXES, makeIndexes } from "../../../src/layers/mongodb/Indexes.ts"
 import { sumsPipeline, timesPipeline } from "../../../src/layers/mongodb/JobStats.ts"
 import { MongoClient } from "../../../src/layers/mongodb/MongoClient.ts"
 import { find as findIncidents, findAfter, findLatest } from "../../../src/layers/mongodb/MongoIncidents.ts"
-import { find as findJobs, findFinished } from "../../../src/layers/mongodb/MongoJobSearch.ts"
-import { find as findLogs } from "../../../src/layers/mongodb/MongoLogs.ts"
+import { find as findJobs, finishedFrom } from "../../../src/layers/mongodb/MongoJobSearch.ts"
+import { entriesOf } from "../../../src/layers/mongodb/MongoLogs.ts"
 import { findEvidence, findStandings, findTrials } from "../../../src/layers/mongodb/MongoQuality.ts"
 import { findEnded, ratedPipeline, refusedPipeline } from "../../../src/layers/mongodb/MongoSignals.ts"
+import { sorted } from "../../../src/layers/mongodb/OldestFirst.ts"
 import { freshJob, freshKey, freshNamespace, freshNode, only, operator } from "../../support/recordFactories.ts"
 import { freshSetId } from "../../support/qualityFactories.ts"
 import { freshDatabase, sharedClient, withMongo } from "./MongoRig.ts"
@@ -173,7 +174,7 @@ withMongo("questions to MongoDB", () => {
   it("S94: searches and lists may be read from a member that lags behind, how a job stands may not", async () => {
     const [search, log, record] = await asked(async (each) => [
       findJobs(each, operator, {}, null, 1).readPreference.mode,
-      findLogs(each, operator, { limit: 1 }).readPreference.mode,
+      sorted(entriesOf(each, operator, { limit: 1 })).readPreference.mode,
       each.collections.jobs.find({ _id: "job_1" }).readPreference.mode
     ])
     assert.deepStrictEqual([search, log, record], ["secondaryPreferred", "secondaryPreferred", "primary"])
@@ -189,7 +190,7 @@ withMongo("questions to MongoDB", () => {
       ] as const) {
         for (const bounds of [{}, { from: 5, to: 50 }, { after: { at: 7, id: "7" } }]) {
           assertServed(
-            await asked((each) => findLogs(each, scope, { ...query, ...bounds, limit: 5 }).explain()),
+            await asked((each) => sorted(entriesOf(each, scope, { ...query, ...bounds, limit: 5 })).explain()),
             index,
             true
           )
@@ -199,7 +200,9 @@ withMongo("questions to MongoDB", () => {
   })
 
   it("jobs in the order of their ends are served in order, from any place on", async () => {
-    const explained = await asked((each) => findFinished(each, { at: AT - 1, id: "job_1" }, AT + 9, 5).explain())
+    const explained = await asked((each) =>
+      sorted(finishedFrom(each, { at: AT - 1, id: "job_1" }, AT + 9, 5)).explain()
+    )
     assertServed(explained, "by_finished", true)
   })
 
