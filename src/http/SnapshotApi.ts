@@ -5,7 +5,7 @@ import * as HttpApiSchema from "effect/http-api/HttpApiSchema"
 import { SnapshotDiff, SnapshotHead } from "../schemas/Snapshot.ts"
 import { WorkView } from "../schemas/Work.ts"
 import { get, id, many, optional, order, post, Reason, says } from "./ApiWords.ts"
-import { CreateSnapshotOrder } from "./routes/control/Snapshots.ts"
+import { CreateSnapshotOrder, PruneSnapshotsOrder } from "./routes/control/Snapshots.ts"
 
 const WorkAnswer = Schema.Struct({ work: WorkView })
 export const Started = WorkAnswer.pipe(HttpApiSchema.status(202))
@@ -20,6 +20,10 @@ export class SnapshotsGroup extends HttpApiGroup.make("snapshots").add(
     payload: order(CreateSnapshotOrder),
     success: Started
   }).annotate(says, "Begins one; the work's result is its head"),
+  post("pruneSnapshots", "/control/snapshots/prune", {
+    payload: order(PruneSnapshotsOrder),
+    success: Started
+  }).annotate(says, "Begins to delete all but the newest; the work's result says how many snapshots and blocks went"),
   get("getSnapshot", "/control/snapshots/:number", {
     params: number,
     success: Schema.Struct({ snapshot: SnapshotHead })

@@ -48,7 +48,10 @@ export const ROWS_MAX = 500
 export const notEmpty = (table: string): Refusal =>
   refuse("conflict", `The store is not empty: the table ${table} holds rows. Restore into a new one.`)
 
-export const inView = refuse("conflict", "Another snapshot of this installation is being made. Wait for its end.")
+export const inView = refuse(
+  "conflict",
+  "Another snapshot of this installation is being made, or old ones are let go. Wait for the end of that."
+)
 
 export const make = (driver: Driver): StateRows["Service"] =>
   StateRows.of({

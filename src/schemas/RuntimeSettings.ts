@@ -60,6 +60,8 @@ export const RuntimeSettings = Schema.Struct({
   snapshotEveryMs: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 31_622_400_000 })).pipe(
     Schema.withDecodingDefaultKey(Effect.succeed(0))
   ),
+  /** Snapshots that stay, the newest; 0: all. */
+  snapshotsKept: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 100_000 })).pipe(startingAt(0)),
   /** A job that completed after so long is a warning. Stored settings may be older than this rule, and those below. */
   slowJobMs: Ms.pipe(Schema.withDecodingDefaultKey(Effect.succeed(120_000))),
   /** The mean probability of an answer's tokens below which it is one of low confidence. */
@@ -115,6 +117,7 @@ export const initialSettings: typeof RuntimeSettings.Encoded = {
   outboxMax: 100_000,
   laneMax: 100_000,
   snapshotEveryMs: 0,
+  snapshotsKept: 0,
   retention: initialRetention,
   blindPerHour: 0,
   replicaShare: 0,

@@ -56,6 +56,19 @@ export const SnapshotCheck = Schema.Struct({
 })
 export type SnapshotCheck = typeof SnapshotCheck.Type
 
+/** What went, or would go, when old snapshots were let go. */
+export const SnapshotPruning = Schema.Struct({
+  dryRun: Schema.Boolean,
+  /** Snapshots. */
+  removed: Schema.Natural,
+  kept: Schema.Natural,
+  /** The number of the oldest that stays. */
+  oldest: Schema.NullOr(Schema.Int),
+  /** Blocks that none of the others has. */
+  blocks: Schema.Natural
+})
+export type SnapshotPruning = typeof SnapshotPruning.Type
+
 export const RowChange = Schema.Struct({
   table: Schema.String,
   change: Schema.Literals(["added", "removed", "changed"]),

@@ -52,6 +52,11 @@ export const blockName = (cid: CID): string => {
   return `blocks/${text.slice(-2)}/${text}`
 }
 
+const NAME = /^blocks\/[a-z2-7]{2}\/(baf[a-z2-7]{20,100})$/
+
+/** null: no block has this name. */
+export const cidOfName = (name: string): string | null => NAME.exec(name)?.[1] ?? null
+
 export const inColdStorage = (blobs: Driver, name = "cold storage"): BlockSource => ({
   name,
   get: (cid) => blobs.get(blockName(cid))

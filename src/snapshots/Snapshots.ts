@@ -1,6 +1,6 @@
 /**
  * Snapshots of this installation: the whole deciding store at one instant, in content-addressed blocks in cold storage, numbered, chained and signed.
- * They are never changed and never deleted. Restoring is no matter of a daemon, whose store is never empty: see `resultity snapshot restore`.
+ * They are never changed; old ones are let go when somebody says so. Restoring is no matter of a daemon, whose store is never empty: see `resultity snapshot restore`.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -13,12 +13,13 @@ import { NetworkKey } from "../layers/NetworkKey.ts"
 import type { Outage } from "../layers/Outage.ts"
 import { StateRows } from "../layers/StateRows.ts"
 import { type Refusal, refuse } from "../schemas/Refusal.ts"
-import type { SnapshotCheck, SnapshotDiff, SnapshotHead } from "../schemas/Snapshot.ts"
+import type { SnapshotCheck, SnapshotDiff, SnapshotHead, SnapshotPruning } from "../schemas/Snapshot.ts"
 import { type BrokenSnapshot, inColdStorage } from "./Blocks.ts"
 import { carOf } from "./Car.ts"
 import { create, type Making, type Report, type Wish } from "./Creating.ts"
 import { diff } from "./Diffing.ts"
 import * as Heads from "./Heads.ts"
+import { prune, type PruningWish } from "./Pruning.ts"
 import { verify } from "./Verifying.ts"
 
 type Failure = BrokenSnapshot | Refusal | Outage
@@ -30,6 +31,9 @@ export class Snapshots extends Context.Service<
     readonly isThere: boolean
     /** Refused, `conflict`: another one is being made, here or in another daemon. */
     readonly create: (wish: Wish, report: Report) => Effect.Effect<SnapshotHead, Refusal | Outage>
+    /** The newest `keep` stay. Refused, `conflict`, as `create` is. Fails before anything is deleted when one that stays is broken. */
+    readonly prune: (wish: PruningWish, report: Report) => Effect.Effect<SnapshotPruning, Failure>
+    readonly count: Effect.Effect<number, Outage>
     /** Newest first. */
     readonly list: (limit: number) => Effect.Effect<ReadonlyArray<SnapshotHead>, BrokenSnapshot | Outage>
     /** These refuse with `not_found`. */
@@ -52,7 +56,7 @@ export class Snapshots extends Context.Service<
         environment,
         records: yield* JobRecords
       })
-      return isThere ? snapshots : Snapshots.of({ ...snapshots, isThere, create: () => Effect.fail(nowhere) })
+      return isThere ? snapshots : Snapshots.of({ ...snapshots, isThere, create: none, prune: none })
     })
   )
 }
@@ -61,6 +65,8 @@ export const nowhere = refuse(
   "not_available",
   "A snapshot stands in cold storage, and this daemon was started with --cold-storage none. Start it without that."
 )
+
+const none = () => Effect.fail(nowhere)
 
 export const headOf = (blobs: Driver, number: number): Effect.Effect<SnapshotHead, Failure> =>
   Effect.flatMap(Heads.read(blobs, number), (head) =>
@@ -113,6 +119,8 @@ export const make = (making: Making): Snapshots["Service"] => {
   return Snapshots.of({
     isThere: true,
     create: Effect.fn("Snapshots.create")((wish, report) => create(making, wish, report)),
+    prune: Effect.fn("Snapshots.prune")((wish, report) => prune(making, wish, report)),
+    count: Effect.map(Heads.numbers(blobs), ({ length }) => length),
     list: (limit) => listOf(blobs, limit),
     head: (number) => headOf(blobs, number),
     verify: Effect.fn("Snapshots.verify")((number, report) => verifyIn(blobs, number, null, report)),

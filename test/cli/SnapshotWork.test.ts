@@ -41,6 +41,21 @@ describe("long work", () => {
     })
   )
 
+  it.live("that let snapshots go says how many, and which is the oldest now", () =>
+    Effect.gen(function* () {
+      const control = yield* fake
+      const result = { dryRun: false, removed: 2, kept: 1, oldest: 3, blocks: 14 }
+      control.answer({ json: { work: work({ state: "done", result }) } })
+      const went = yield* callAt(control, "snapshot", "prune", "--keep", "1", ...REASON)
+      assert.deepStrictEqual([went.exit, went.out], [0, "2 snapshots and 14 blocks went; 1 stays, the oldest is 3.\n"])
+      control.answer({ json: { work: work({ state: "done", result: { ...result, dryRun: true } }) } })
+      const would = yield* callAt(control, "snapshot", "prune", "--keep", "1", "--dry-run", ...REASON)
+      assert.match(would.out, /^2 snapshots and 14 blocks would go; /)
+      const none = yield* callAt(control, "snapshot", "prune", "--keep", "0", ...REASON)
+      assert.deepStrictEqual([none.exit, control.asked.length], [2, 2])
+    })
+  )
+
   it.live("that found something broken says each thing in a line, and the exit code is 1", () =>
     Effect.gen(function* () {
       const control = yield* fake

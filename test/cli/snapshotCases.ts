@@ -44,6 +44,13 @@ export const snapshotCases = [
     shows: [/^work_01\w+ runs\. How far it is: resultity works list$/]
   },
   {
+    argv: ["snapshot", "prune", "--keep", "30", "--dry-run", "--no-wait", ...REASON],
+    asks: "POST /control/snapshots/prune",
+    body: { reason, keep: 30, dryRun: true },
+    answer: { work: work({ kind: "snapshot.prune" }) },
+    shows: [/^work_01\w+ runs/]
+  },
+  {
     argv: ["snapshot", "list", "--limit", "5"],
     asks: "GET /control/snapshots?limit=5",
     answer: { data: [head] },

@@ -84,6 +84,24 @@ layer(makeWorld(), { excludeTestServices: true })("S13: snapshots over the contr
     })
   )
 
+  it.effect("are let go but for the newest, after a dry run that says what would go", () =>
+    Effect.gen(function* () {
+      yield* outcome("/snapshots")
+      const newest = (yield* outcome("/snapshots")).result as unknown as SnapshotHead
+      const { data } = (yield* control("/snapshots")).body as unknown as { data: ReadonlyArray<SnapshotHead> }
+      const would = yield* outcome("/snapshots/prune", { keep: 1, dryRun: true })
+      assert.deepInclude(would.result, { dryRun: true, removed: data.length - 1, kept: 1, oldest: newest.number })
+      assert.deepStrictEqual((yield* control("/snapshots")).body, { data } as never)
+      const went = yield* outcome("/snapshots/prune", { keep: 1 })
+      assert.deepStrictEqual(went.result, { ...(would.result as object), dryRun: false } as never)
+      assert.deepStrictEqual((yield* control("/snapshots")).body, { data: [newest] } as never)
+      const { result: check } = yield* outcome(`/snapshots/${newest.number}/verify`)
+      assert.deepInclude(check, { faults: [] })
+      for (const keep of [0, -1, 1.5, "1"])
+        assert.strictEqual((yield* control("/snapshots/prune", { keep })).status, 400)
+    })
+  )
+
   it.effect("refuse what is not there and what makes no sense, and leave a row in the audit for each order", () =>
     Effect.gen(function* () {
       for (const path of ["/snapshots/99", "/snapshots/99/car", "/snapshots/1/diff/99"]) {
@@ -100,7 +118,7 @@ layer(makeWorld(), { excludeTestServices: true })("S13: snapshots over the contr
       assert.strictEqual((yield* control(`/works/${id}/cancel`, {})).status, 200)
       const rows = yield* (yield* Audit).list(0, 1000)
       const actions = new Set(rows.map(({ action }) => action))
-      for (const action of ["snapshot.create", "snapshot.verify", "work.cancel"])
+      for (const action of ["snapshot.create", "snapshot.verify", "snapshot.prune", "work.cancel"])
         assert.isTrue(actions.has(action), action)
     })
   )

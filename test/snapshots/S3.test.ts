@@ -4,6 +4,7 @@ import { assert, it } from "@effect/vitest"
 import { Effect, Redacted } from "effect"
 import { afterAll, describe } from "vitest"
 import * as S3Archive from "../../src/layers/s3/S3Archive.ts"
+import { prune } from "../../src/snapshots/Pruning.ts"
 import { verifyIn, listOf } from "../../src/snapshots/Snapshots.ts"
 import { openShell } from "../layers/s3/S3Shell.ts"
 import { aState } from "../support/stateFactories.ts"
@@ -25,7 +26,7 @@ const suite = () => {
 
   it.live("S18: are what they would be elsewhere, and a broken block is named", () =>
     Effect.gen(function* () {
-      const { rows } = memoryRows(aState({ namespaces: 3, jobs: 300 }))
+      const { state, rows } = memoryRows(aState({ namespaces: 3, jobs: 300 }))
       // The layer makes the bucket.
       yield* Effect.scoped(Effect.asVoid(Effect.provide(Effect.void, S3Archive.layer(config))))
       const there = yield* S3Archive.reach(config)
@@ -41,6 +42,15 @@ const suite = () => {
       shell.write(`cold/${name}`, bytes.with(9, bytes[9]! ^ 1))
       const { faults } = yield* verifyIn(there, 2, second.signer, quiet)
       assert.deepInclude(faults[0], { block: first.state, table: "state" })
+
+      state.tables.set("job", [])
+      const third = yield* snapshotOf(rows, there, AT + 2)
+      const { removed, blocks } = yield* prune({ rows, blobs: there }, { keep: 1, dryRun: false }, quiet)
+      assert.strictEqual(removed, 2)
+      assert.isAbove(blocks, 3)
+      assert.deepStrictEqual(yield* listOf(there, 10), [third])
+      assert.deepStrictEqual((yield* verifyIn(there, 3, third.signer, quiet)).faults, [])
+      assert.isNull(shell.read(`cold/${name}`))
     })
   )
 }

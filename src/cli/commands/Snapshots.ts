@@ -13,7 +13,7 @@ import { reading } from "../Show.ts"
 import { follow, NO_WAIT } from "../snapshot/Follow.ts"
 import { diff, exportCar, LIMIT_DEFAULT, limitOf, list, verify, writeCar } from "../snapshot/Offline.ts"
 import { fork, FORK_FLAGS, restore, STORE_FLAGS } from "../snapshot/Restore.ts"
-import { Check, showCheck, showDiff, showHead, showHeads } from "../snapshot/Views.ts"
+import { Check, showCheck, showDiff, showHead, showHeads, showPruned } from "../snapshot/Views.ts"
 
 const FROM: Flag = {
   name: "from",
@@ -86,6 +86,30 @@ const verifyOfDaemon: Command["run"] = (input) =>
     return yield* new CliFailed({ code: "broken", message, exit: EXIT.failed })
   })
 
+const KEEP: Flag = {
+  name: "keep",
+  value: "N",
+  help: "so many stay, the newest; needed",
+  needed: "how many stay",
+  check: (text) => (/^[1-9]\d{0,8}$/.test(text) ? null : "is a whole number from 1")
+}
+
+const prune: Command = {
+  path: ["snapshot", "prune"],
+  args: [],
+  flags: [KEEP, { name: "dry-run", help: "only say what would go" }, NO_WAIT, REASON],
+  summary: "deletes all snapshots but the newest, and the blocks that only they had",
+  notes: "Nothing is deleted when one that stays is broken. By itself: the setting snapshotsKept.",
+  examples: ["resultity snapshot prune --keep 30 --dry-run --reason 'to see'"],
+  run: (input) =>
+    Effect.gen(function* () {
+      const keep = Number(input.flags.get("keep"))
+      const order = { reason: reasonOf(input), keep, ...(input.flags.has("dry-run") ? { dryRun: true } : {}) }
+      const pruned = yield* follow(input, yield* (yield* Control).post(at("snapshots", "prune"), order))
+      if (pruned !== null) yield* showPruned(input, pruned)
+    })
+}
+
 const needed = (run: Command["run"]): Command["run"] =>
   online((input) =>
     input.args.length === 1 ? run(input) : Effect.fail(usage("without --from one NUMBER is needed (see --help)"))
@@ -111,6 +135,7 @@ export const snapshotCommands: ReadonlyArray<Command> = [
     ),
     offline: list
   },
+  prune,
   {
     path: ["snapshot", "verify"],
     args: [{ ...MAYBE, help: "the snapshot; with --from also none, for all" }],

@@ -47,6 +47,19 @@ export const showHead = show(Head, (head) => {
   ])
 })
 
+const Pruned = Schema.Struct({
+  dryRun: Schema.Boolean,
+  removed: Schema.Finite,
+  kept: Schema.Finite,
+  oldest: Schema.NullOr(Schema.Int),
+  blocks: Schema.Finite
+})
+
+export const showPruned = show(Pruned, ({ dryRun, removed, kept, oldest, blocks }) => {
+  const went = `${counted(removed, "snapshot")} and ${counted(blocks, "block")} ${dryRun ? "would go" : "went"}`
+  return `${went}; ${kept} ${kept === 1 ? "stays" : "stay"}${oldest === null ? "" : `, the oldest is ${oldest}`}.\n`
+})
+
 export const Check = Schema.Struct({
   number: Schema.NullOr(Schema.Int),
   root: Schema.NullOr(Schema.String),

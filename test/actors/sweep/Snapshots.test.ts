@@ -81,6 +81,27 @@ describe("the snapshot sweeper", () => {
     })
   )
 
+  it.effect("lets the oldest go when there are more than the rules keep, whoever made them", () =>
+    Effect.gen(function* () {
+      const world = yield* World.make({ settings: { snapshotEveryMs: HOUR, snapshotsKept: 2 } })
+      const daemon = yield* world.daemon()
+      yield* world.pass(2 * HOUR + 2 * MINUTE)
+      assert.deepStrictEqual(yield* numbers(daemon), [3, 2])
+      const works = yield* daemon.use(Effect.flatMap(LongWork, ({ list }) => list))
+      const pruning = works.filter(({ kind }) => kind === "snapshot.prune")
+      assert.lengthOf(pruning, 1)
+      assert.deepInclude(pruning[0], { by: "sweeper/snapshot", state: "done" })
+      assert.deepInclude(pruning[0]?.result, { removed: 1, kept: 2, oldest: 2 })
+      const [snapshots, settings] = [yield* daemon.use(Snapshots), yield* daemon.use(Settings)]
+      const at = yield* Clock.currentTimeMillis
+      const rules = { ...(yield* settings.current).settings, snapshotEveryMs: 0, snapshotsKept: 1 }
+      yield* settings.publish({ settings: rules, by: "test", reason: "test", at })
+      yield* snapshots.create({ at, full: false }, () => Effect.void)
+      yield* world.pass(2 * MINUTE)
+      assert.deepStrictEqual(yield* numbers(daemon), [4])
+    })
+  )
+
   it.effect("makes none without cold storage, and takes that for no failure", () =>
     Effect.gen(function* () {
       const { world, daemon } = yield* worldOf(HOUR)

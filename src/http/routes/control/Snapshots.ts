@@ -25,6 +25,14 @@ export const CreateSnapshotOrder = Schema.Struct({
 })
 const readCreate = readOrder(CreateSnapshotOrder)
 
+export const PruneSnapshotsOrder = Schema.Struct({
+  /** The newest so many stay. */
+  keep: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: SNAPSHOT_NUMBER_MAX })),
+  /** Only says what would go. */
+  dryRun: Schema.optionalKey(Schema.Boolean)
+})
+const readPrune = readOrder(PruneSnapshotsOrder)
+
 const LIST_DEFAULT = 100
 const LIST_MAX = 1000
 const CHANGES_DEFAULT = 100
@@ -62,6 +70,23 @@ const createSnapshot = open(
       run: (report) => Effect.map(snapshots.create({ at: order.at, full, records }, report), (head) => ({ ...head }))
     })
     yield* audit(order, "snapshot.create", `work/${work.id}`, { full, records })
+    return plain({ work }, 202)
+  })
+)
+
+const pruneSnapshots = open(
+  Effect.fnUntraced(function* (call: Call) {
+    const order = yield* readPrune(call)
+    const { keep, dryRun = false } = order.body
+    const snapshots = yield* Snapshots
+    if (!snapshots.isThere) return yield* nowhere
+    const work = yield* (yield* LongWork).start({
+      kind: "snapshot.prune",
+      by: order.by,
+      unit: "blobs",
+      run: (report) => Effect.map(snapshots.prune({ keep, dryRun }, report), (pruned) => ({ ...pruned }))
+    })
+    yield* audit(order, "snapshot.prune", `work/${work.id}`, { keep, dryRun })
     return plain({ work }, 202)
   })
 )
@@ -115,6 +140,7 @@ const exportSnapshot = open(
 export const snapshotRoutes = {
   listSnapshots,
   createSnapshot,
+  pruneSnapshots,
   getSnapshot,
   verifySnapshot,
   diffSnapshots,
