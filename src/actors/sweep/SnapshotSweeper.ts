@@ -27,7 +27,8 @@ const isWatermark = Schema.is(Watermark)
 export const make = (house: SnapshotHouse): Options => ({
   name: "snapshot",
   everyMs: 60_000,
-  batchMax: 2,
+  // One may be made and others let go: less than a full batch.
+  batchMax: 3,
   sweepBatch: (stored, _max, dryRun) =>
     Effect.gen(function* () {
       const { snapshotEveryMs: everyMs, snapshotsKept: keep } = (yield* house.settings.current).settings
@@ -37,8 +38,9 @@ export const make = (house: SnapshotHouse): Options => ({
       const made =
         everyMs === 0 ? { taken: 0, watermark: stored, detail: {} } : yield* makeDue(house, everyMs, stored, dryRun)
       const tooMany = keep === 0 ? 0 : Math.max(0, (yield* house.snapshots.count) - keep)
-      if (!dryRun && tooMany > 0) yield* carryOut(house, "snapshot.prune", prune(house, keep))
-      return { ...made, detail: { ...made.detail, tooMany } }
+      const isPruned =
+        tooMany > 0 && (dryRun || (yield* carryOut(house, "snapshot.prune", prune(house, keep)))?.state === "done")
+      return { ...made, taken: made.taken + (isPruned ? 1 : 0), detail: { ...made.detail, tooMany } }
     })
 })
 
