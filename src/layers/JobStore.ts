@@ -117,6 +117,8 @@ export interface Driver {
   readonly get: (jobId: JobId) => Effect.Effect<JobRow | null, Outage>
   /** The job's history, oldest first. */
   readonly events: (jobId: JobId) => Effect.Effect<ReadonlyArray<JobEvent>, Outage>
+  /** Afterwards the rows of those that have ended name no end user. What has not ended, or is not there, stays as it is. */
+  readonly forgetTags: (jobIds: ReadonlyArray<JobId>) => Effect.Effect<void, Outage>
 }
 
 /** Questions of the sweepers and of operators about many rows at once. */
@@ -153,6 +155,7 @@ export const make = (driver: Driver): JobStore["Service"] =>
     release: traced("JobStore.release", driver.release),
     finish: traced("JobStore.finish", driver.finish),
     get: driver.get,
+    forgetTags: (jobIds) => (jobIds.length === 0 ? Effect.void : driver.forgetTags(jobIds)),
     events: traced("JobStore.events", (jobId) => Effect.tap(driver.events(jobId), assertHistory))
   })
 

@@ -27,6 +27,10 @@ export const encodeJob = (job: Job): string => {
   return JSON.stringify(facts)
 }
 
+/** The same without the end user's tag. */
+export const withoutTag = (facts: string): string =>
+  JSON.stringify({ ...(JSON.parse(facts) as Facts), clientTag: null } satisfies Facts)
+
 export const decodeJob = (text: string): Job => {
   const facts = JSON.parse(text) as Facts
   const { version, perPromptToken, perOutputToken, perRequest } = facts.quote

@@ -19,7 +19,8 @@ const inTurn = (one: Store, two: Store): Store => {
     release: (release) => next().release(release),
     finish: (finish) => next().finish(finish),
     get: (jobId) => next().get(jobId),
-    events: (jobId) => next().events(jobId)
+    events: (jobId) => next().events(jobId),
+    forgetTags: (jobIds) => next().forgetTags(jobIds)
   })
 }
 

@@ -138,6 +138,6 @@ describe("S18: old snapshots", () => {
         assert.deepStrictEqual(blocksOf(cold), yield* needed(cold))
         assert.strictEqual(Exit.isSuccess(exit), calls <= dies)
       }),
-    { arbitrary: { runs: 40 } }
+    { arbitrary: { runs: 15 }, timeout: 60_000 }
   )
 })

@@ -1,11 +1,13 @@
 /**
  * What was asked and answered goes, from one live record or from one segment, and a signed stone stays. The stone is durable first. A segment is not
- * changed: another one without the job takes its place, is read back, and only then the first one goes.
+ * changed: another one without the job takes its place, is read back, and only then the first one goes. The row forgets the end user before the record
+ * does, because the record is where the jobs of an end user are found.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { Archive, BrokenSegment } from "../../layers/Archive.ts"
 import type { Erasures } from "../../layers/Erasures.ts"
+import type { JobStore } from "../../layers/JobStore.ts"
 import type { JobRecords } from "../../layers/JobRecords.ts"
 import type { NetworkKey } from "../../layers/NetworkKey.ts"
 import { Outage } from "../../layers/Outage.ts"
@@ -25,6 +27,7 @@ export interface ErasingHouse {
   readonly retention: RecordRetention["Service"]
   readonly archive: Archive["Service"]
   readonly key: NetworkKey["Service"]
+  readonly store: Pick<JobStore["Service"], "get" | "forgetTags">
 }
 
 type Facts = Pick<JobRecord, "jobId" | "namespaceId" | "finishedAt" | "tombstone">
@@ -58,6 +61,7 @@ export const eraseLive = (house: ErasingHouse, order: Erasure, jobId: JobId) =>
     const stone = yield* buryFor(house, found.record, hashOf(found.record))
     const { erasedAt: at, sha256 } = stone
     const tombstone = { at, why: "erased" as const, sha256: sha256 ?? hashOf(found.record), segmentId: null }
+    yield* house.store.forgetTags([jobId])
     yield* house.retention.prune(mark, [{ jobId, tombstone }])
     return "erased"
   })
@@ -110,7 +114,7 @@ export const eraseFromSegment = (
     if (meant.length === 0) return { erased: 0, refused: 0 }
     if (manifest.dataClass === "held") return { erased: 0, refused: meant.length }
     if ((yield* retention.retiring).some(({ segmentId }) => segmentId === manifest.id)) return "waits"
-    const stones = new Map<string, ErasureStone>()
+    const stones = new Map<JobId, ErasureStone>()
     for (const record of meant) stones.set(record.jobId, yield* buryFor(house, record, hashOf(record)))
     const { id: replaces, bytes: _b, sha256: _s, digest: _d, count: _c, compression: _z, ...about } = manifest
     const successor = {
@@ -121,11 +125,12 @@ export const eraseFromSegment = (
       createdAt: yield* Clock.currentTimeMillis,
       lines: lines.map((line) => textOf(line, stones))
     }
+    yield* house.store.forgetTags([...stones.keys()])
     yield* Effect.catchTag(archive.replace(successor), "BrokenSegment", stopFor)
     return { erased: meant.length, refused: 0 }
   })
 
-const textOf = (line: Line, stones: ReadonlyMap<string, ErasureStone>): string => {
+const textOf = (line: Line, stones: ReadonlyMap<JobId, ErasureStone>): string => {
   const stone = line._tag === "Job" ? stones.get(line.record.jobId) : undefined
   return stone === undefined ? line.text : canonicalJson({ erased: stone })
 }

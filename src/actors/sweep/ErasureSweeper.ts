@@ -6,7 +6,6 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { Erasures, Progress } from "../../layers/Erasures.ts"
 import type { JobSearch, JobSummary } from "../../layers/JobSearch.ts"
-import type { JobStore } from "../../layers/JobStore.ts"
 import type { Namespaces } from "../../layers/Namespaces.ts"
 import type { SegmentManifest } from "../../schemas/Archive.ts"
 import type { Erasure } from "../../schemas/Erasure.ts"
@@ -18,7 +17,6 @@ import type { Options } from "./Sweeper.ts"
 export interface ErasureHouse extends ErasingHouse {
   readonly erasures: Erasures["Service"]
   readonly search: JobSearch["Service"]
-  readonly store: JobStore["Service"]
   readonly namespaces: Namespaces["Service"]
 }
 
@@ -84,6 +82,8 @@ const eraseJob = (house: ErasureHouse, order: Erasure, jobId: JobId) =>
       erased += found.erased
       refused += found.refused
     }
+    // Also of a job of which no more than the row is left.
+    if (refused === 0) yield* house.store.forgetTags([jobId])
     return yield* done(erased, refused)
   })
 

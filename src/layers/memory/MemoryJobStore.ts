@@ -33,7 +33,13 @@ const driver = (state: State): Driver => ({
   release: (asked) => Effect.sync(() => release(state, asked)),
   finish: (asked) => Effect.sync(() => finish(state, asked)),
   get: (jobId) => Effect.sync(() => state.jobs.get(jobId)?.row ?? null),
-  events: (jobId) => Effect.sync(() => [...(state.jobs.get(jobId)?.events ?? [])])
+  events: (jobId) => Effect.sync(() => [...(state.jobs.get(jobId)?.events ?? [])]),
+  forgetTags: (jobIds) =>
+    Effect.sync(() => {
+      for (const stored of jobIds.flatMap((jobId) => state.jobs.get(jobId) ?? [])) {
+        if (isTerminal(stored.row.state)) stored.row = { ...stored.row, job: { ...stored.row.job, clientTag: null } }
+      }
+    })
 })
 
 const admit = (state: State, admission: Admission): Effect.Effect<Admitted, Refusal> => {

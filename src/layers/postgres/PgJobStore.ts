@@ -48,6 +48,8 @@ export const layerWith = ({ grouping }: PgJobStoreOptions): Layer.Layer<JobStore
         release: yield* PgBatch.make(client, release, grouping),
         finish: yield* PgBatch.make(client, finish, grouping),
         get: yield* PgBatch.make(client, get, grouping),
+        forgetTags: (jobIds) =>
+          Effect.asVoid(client.query(during("forgetTags"), "SELECT forget_tags($1)", [texts(jobIds)])),
         events: (jobId) =>
           Effect.map(client.query<StoredEvent>(during("events"), EVENTS, [text(jobId)]), (rows) => rows.map(eventOf))
       })

@@ -7,7 +7,7 @@ import type { DaemonId, JobId, NodeId } from "../../schemas/Ids.ts"
 import { type Lane, laneOf } from "../../schemas/Job.ts"
 import type { JobEvent } from "../../schemas/JobEvent.ts"
 import type { JobRow, JobState } from "../../schemas/JobState.ts"
-import { decodeJob, encodeJob } from "../JobText.ts"
+import { decodeJob, encodeJob, withoutTag } from "../JobText.ts"
 import type { Sql } from "./Statements.ts"
 
 export const COLUMNS = `job.facts, job.state, job.owner, job.epoch, job.attempt, job.failures, job.crashes, job.node_id, job.run_at,
@@ -164,3 +164,11 @@ const eventOf = (stored: Record<string, unknown>): JobEvent => ({
   code: stored["code"] as string | null,
   at: stored["at"] as number
 })
+
+export const forgetTags = (sql: Sql, jobIds: ReadonlyArray<JobId>): void => {
+  for (const jobId of jobIds) {
+    const stored = sql("SELECT facts FROM job WHERE id = ? AND finished_at IS NOT NULL").get(jobId)
+    if (stored !== undefined)
+      sql("UPDATE job SET facts = ? WHERE id = ?").run(withoutTag(String(stored["facts"])), jobId)
+  }
+}

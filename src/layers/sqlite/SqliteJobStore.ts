@@ -4,10 +4,11 @@
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Result from "effect/Result"
 import { JobStore, make } from "../JobStore.ts"
 import { admit } from "./JobAdmission.ts"
 import { claim, finish, release } from "./JobMoves.ts"
-import { eventsOf, findRow } from "./JobRows.ts"
+import { eventsOf, findRow, forgetTags } from "./JobRows.ts"
 import { SqliteClient } from "./SqliteClient.ts"
 
 const during = (method: string) => ({ of: "JobStore", method })
@@ -22,6 +23,7 @@ export const layer: Layer.Layer<JobStore, never, SqliteClient> = Layer.effect(
       release: (asked) => write(during("release"), (sql) => release(sql, asked)),
       finish: (asked) => write(during("finish"), (sql) => finish(sql, asked)),
       get: (jobId) => read(during("get"), (sql) => findRow(sql, jobId)?.row ?? null),
+      forgetTags: (jobIds) => write(during("forgetTags"), (sql) => Result.succeed(forgetTags(sql, jobIds))),
       events: (jobId) => read(during("events"), (sql) => eventsOf(sql, jobId))
     })
   })

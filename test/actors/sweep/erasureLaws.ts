@@ -5,6 +5,7 @@ import { TestClock } from "effect/testing"
 import { Archive } from "../../../src/layers/Archive.ts"
 import { Erasures } from "../../../src/layers/Erasures.ts"
 import { JobRecords } from "../../../src/layers/JobRecords.ts"
+import { JobStore } from "../../../src/layers/JobStore.ts"
 import { Namespaces } from "../../../src/layers/Namespaces.ts"
 import { RecordRetention } from "../../../src/layers/RecordRetention.ts"
 import { isSignedBy } from "../../../src/layers/Signatures.ts"
@@ -14,6 +15,7 @@ import { ErasureId, type JobId } from "../../../src/schemas/Ids.ts"
 import type { JobRecord } from "../../../src/schemas/JobRecord.ts"
 import type { Namespace } from "../../../src/schemas/Namespace.ts"
 import { stoneBytes } from "../../../src/schemas/Tombstone.ts"
+import { aFinish, aJob, anAdmission, credits } from "../../support/factories.ts"
 import { anOutput, operator } from "../../support/recordFactories.ts"
 import {
   archivedOf,
@@ -43,6 +45,20 @@ const order = Effect.fnUntraced(function* (
   yield* (yield* Erasures).order({ id, namespaceId: namespace.id, jobId, clientTag, ...rest })
   return id
 })
+
+/** The row that belongs to a record, as admission and end left it. */
+const rowOf = Effect.fnUntraced(function* ({ jobId, namespaceId, clientTag, createdAt, finishedAt }: JobRecord) {
+  const store = yield* JobStore
+  const job = aJob({ id: jobId, namespaceId, clientTag, reserved: credits(0), acceptedAt: createdAt, deadlineAt: NOW })
+  const { row } = yield* store.admit(anAdmission(job))
+  yield* store.finish(aFinish(row, { daemonId: null, state: "cancelled", at: finishedAt ?? NOW }))
+})
+
+const tagOf = (jobId: JobId) =>
+  Effect.map(
+    Effect.flatMap(JobStore, ({ get }) => get(jobId)),
+    (row) => row?.job.clientTag
+  )
 
 /** A job whose request, answer, pieces and workflow all say the word. */
 export const telltale = Effect.fnUntraced(function* (
@@ -90,11 +106,13 @@ export const erasureLaws = (backEnd: string, stores: () => Layer.Layer<Stores, u
       Effect.gen(function* () {
         const namespace = yield* theNamespace()
         const job = yield* telltale(namespace, 1, { clientTag: "somebody" })
+        yield* rowOf(job)
         const id = yield* order(namespace, { jobId: job.jobId })
         yield* eraseAll
         const { record } = yield* nowhere(namespace, job.jobId)
         assert.deepInclude({ ...record?.tombstone }, { why: "erased", sha256: bodySha256(job) })
         assert.deepStrictEqual([record?.output?.tokens, record?.clientTag], [job.output?.tokens, null])
+        assert.isNull(yield* tagOf(job.jobId))
         assert.deepInclude({ ...(yield* (yield* Erasures).get(id)) }, { erased: 1, refused: 0, doneAt: NOW })
         const stone = (yield* (yield* Erasures).stone(job.jobId))!
         assert.deepInclude({ ...stone }, { sha256: bodySha256(job), erasedAt: NOW, finishedAt: job.finishedAt ?? 0 })
@@ -144,8 +162,14 @@ export const erasureLaws = (backEnd: string, stores: () => Layer.Layer<Stores, u
         const mine: Array<JobId> = []
         const others: Array<JobId> = [(yield* telltale(other, 40, { clientTag: "anna" })).jobId]
         for (const days of [1, 2, 3, 40, 41, 100]) {
-          mine.push((yield* telltale(namespace, days, { clientTag: "anna" })).jobId)
-          others.push((yield* telltale(namespace, days, { clientTag: "berta" })).jobId)
+          for (const [clientTag, jobs] of [
+            ["anna", mine],
+            ["berta", others]
+          ] as const) {
+            const job = yield* telltale(namespace, days, { clientTag })
+            yield* rowOf(job)
+            jobs.push(job.jobId)
+          }
         }
         const running = yield* telltale(namespace, 1, { clientTag: "anna", state: "active", finishedAt: null })
         yield* sweepAll({ batchMax: 2 })
@@ -153,6 +177,8 @@ export const erasureLaws = (backEnd: string, stores: () => Layer.Layer<Stores, u
         const { erasure } = yield* makeHouse()
         yield* pass(erasure, 2)
         for (const jobId of mine) yield* nowhere(namespace, jobId)
+        for (const jobId of mine) assert.isNull(yield* tagOf(jobId))
+        for (const jobId of others.slice(1)) assert.strictEqual(yield* tagOf(jobId), "berta")
         const done = yield* (yield* Erasures).get(id)
         assert.deepInclude({ ...done }, { refused: 1, doneAt: NOW })
         assert.isAtLeast(done?.erased ?? 0, mine.length)
@@ -223,17 +249,19 @@ export const erasureLaws = (backEnd: string, stores: () => Layer.Layer<Stores, u
           for (const after of [false, true]) {
             const namespace = yield* theNamespace()
             const [live, gone, stays] = [
-              yield* telltale(namespace, 1),
-              yield* telltale(namespace, 40),
+              yield* telltale(namespace, 1, { clientTag: "anna" }),
+              yield* telltale(namespace, 40, { clientTag: "anna" }),
               yield* telltale(namespace, 41, { clientTag: "other" })
             ]
             yield* sweepAll()
-            yield* order(namespace, { jobId: live.jobId })
-            yield* order(namespace, { jobId: gone.jobId })
+            for (const job of [live, gone]) yield* rowOf(job)
+            if (killAt % 2 === 0) yield* order(namespace, { clientTag: "anna" })
+            else for (const { jobId } of [live, gone]) yield* order(namespace, { jobId })
             const { erasure } = yield* makeHouse({ calls: 0, killAt, after })
             through = (yield* Effect.exit(pass(erasure)))._tag === "Success"
             yield* eraseAll
             for (const { jobId } of [live, gone]) yield* nowhere(namespace, jobId)
+            for (const { jobId } of [live, gone]) assert.isNull(yield* tagOf(jobId))
             const lines = yield* archivedOf(namespace.id)
             assert.deepStrictEqual(jobsIn(lines, "bodies"), [gone.jobId, stays.jobId].toSorted())
             assert.lengthOf(

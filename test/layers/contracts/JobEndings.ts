@@ -11,6 +11,7 @@ import type { JobRow, TerminalState } from "../../../src/schemas/JobState.ts"
 import {
   aFinish,
   aJob,
+  aJobId,
   aRelease,
   credits,
   freshTime,
@@ -282,6 +283,28 @@ export const jobEndings = <E>(
         assert.strictEqual(yield* unchangedBy(yours, { daemonId: one }), "Stale")
         doneOf(yield* finish(mine))
         doneOf(yield* finish(yours))
+      })
+    )
+
+    it.effect("forgets the end user of what has ended, whatever the tag looks like, and changes nothing else", () =>
+      Effect.gen(function* () {
+        const store = yield* JobStore
+        const daemonId = yield* livingDaemon(freshTime())
+        const model = `m "clientTag":"no" ${"\\"}`
+        for (const clientTag of ["anna", `"clientTag":"x"`, `a"b${"\\"}`, "\u0000 é 😀 \ud800", "", null]) {
+          const { id: namespaceId } = yield* fundedNamespace(10_000)
+          const job = yield* admitted({ namespaceId, clientTag, model })
+          const running = yield* claimed(job, daemonId)
+          const ended = doneOf(
+            yield* finish(yield* claimed(yield* admitted({ namespaceId, clientTag, model }), daemonId))
+          )
+          const ids = [running.job.id, ended.job.id, aJobId()]
+          for (let twice = 0; twice < 2; twice++) yield* store.forgetTags(ids)
+          assert.deepStrictEqual(yield* store.get(running.job.id), running)
+          assert.deepStrictEqual(yield* store.get(ended.job.id), { ...ended, job: { ...ended.job, clientTag: null } })
+          yield* assertSound(namespaceId, ids)
+        }
+        yield* store.forgetTags([])
       })
     )
 

@@ -203,6 +203,19 @@ withPostgres("the guards of PostgreSQL", () => {
         /cannot go/
       )
     )
+    const withTag = (tag: string) => `facts = regexp_replace(facts, '"clientTag":[^,]*', '"clientTag":${tag}')`
+    it(
+      "does not get another end user's tag while it runs",
+      refuses(() => `UPDATE job SET ${withTag('"other"')} WHERE id = '${active}'`, /cannot go/)
+    )
+    it(
+      "does not get another tag after its end",
+      refuses(() => `UPDATE job SET ${withTag('"other"')} WHERE id = '${ended}'`, /cannot go/)
+    )
+    it(
+      "does not change with the tag that goes",
+      refuses(() => `UPDATE job SET ${withTag("null")}, node_id = 'x' WHERE id = '${ended}'`, /cannot go/)
+    )
     it(
       "is not charged more than it reserved",
       refuses(

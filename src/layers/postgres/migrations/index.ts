@@ -8,6 +8,7 @@ import { closedNotices } from "./0006_closed_notices.ts"
 import { erasures } from "./0007_erasures.ts"
 import { receipts } from "./0008_receipts.ts"
 import { jobRows } from "./0009_job_rows.ts"
+import { forgottenTags } from "./0010_forgotten_tags.ts"
 import type { Migration } from "./Migration.ts"
 
 export type { Migration } from "./Migration.ts"
@@ -21,5 +22,6 @@ export const migrations: ReadonlyArray<Migration> = [
   closedNotices,
   erasures,
   receipts,
-  jobRows
+  jobRows,
+  forgottenTags
 ]
