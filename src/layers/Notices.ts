@@ -18,6 +18,7 @@ export interface TakenNotice {
   readonly notice: Notice
   readonly body: string
   readonly webhook: Webhook
+  /** As it was registered: sealed. */
   readonly secret: Redacted.Redacted
 }
 

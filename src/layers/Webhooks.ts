@@ -1,5 +1,5 @@
 /**
- * Where operators want to hear of incidents. A secret comes in with its webhook, is kept so that it can sign, and goes out of here through
+ * Where operators want to hear of incidents. A secret comes in with its webhook, sealed by the network's key, and goes out of here through
  * `Notices.take` alone: no listing and no answer of this contract holds it.
  */
 import * as Context from "effect/Context"

@@ -158,7 +158,7 @@ spent:amount`.replace("\n", " "),
 export const NOT_STATE: Readonly<Record<string, string>> = {
   migration: "of the store and not of the network: a restore migrates first",
   outbox: "promises that the reaper makes again from the rows of jobs",
-  webhook: "holds secrets in clear, and a copy must not tell the receivers of the original anything",
+  webhook: "holds secrets, and a copy must not tell the receivers of the original anything",
   notice: "belongs to a webhook",
   network_key_use: "news: every daemon says it again when it starts",
   // The record store, which in the embedded profile stands in the same file.

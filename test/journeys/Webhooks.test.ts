@@ -1,4 +1,6 @@
 /** An operator has real daemons tell a real receiver: a test, then what happens, also when the daemon that sends is killed in between. */
+import { readdirSync, readFileSync } from "node:fs"
+import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import type { Notice, Webhook } from "../../src/schemas/Webhook.ts"
@@ -71,6 +73,11 @@ it.live(
         await until("that it was taken", () => isTaken(next))
         const said = [...daemon.lines, ...next.lines].join("\n")
         assert.notInclude(said, made.secret.slice(6))
+        for (const entry of readdirSync(data, { recursive: true, withFileTypes: true })) {
+          if (!entry.isFile()) continue
+          const stored = readFileSync(join(entry.parentPath, entry.name), "latin1")
+          assert.notInclude(stored, made.secret.slice(6), entry.name)
+        }
         await next.kill("SIGTERM")
       })
     }),

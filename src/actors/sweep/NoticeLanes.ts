@@ -8,8 +8,10 @@ import * as Effect from "effect/Effect"
 import * as FiberMap from "effect/FiberMap"
 import * as Metric from "effect/Metric"
 import * as Random from "effect/Random"
+import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import * as Metrics from "../../layers/Metrics.ts"
+import type { NetworkKey } from "../../layers/NetworkKey.ts"
 import type { NoticeOutcome, Notices, TakenNotice } from "../../layers/Notices.ts"
 import { SEND_SECONDS_MAX, type SendOutcome, type WebhookSender } from "../../layers/WebhookSender.ts"
 import { type Verdict, verdictOn } from "../../policies/NoticeRetry.ts"
@@ -26,6 +28,7 @@ const ROUNDS_MAX = 250
 export interface LaneHouse {
   readonly notices: Notices["Service"]
   readonly sender: WebhookSender["Service"]
+  readonly key: NetworkKey["Service"]
 }
 
 export interface NoticeLanes {
@@ -58,11 +61,20 @@ const lane = (house: LaneHouse, { id, failures }: WebhookStanding): Effect.Effec
   )
 
 /** Whether it was taken. */
-const deliver = ({ notices, sender }: LaneHouse, { notice, body, webhook, secret }: TakenNotice) =>
+const deliver = (house: LaneHouse, { notice, body, webhook, secret }: TakenNotice) =>
   Effect.gen(function* () {
     const { id, attempts: attempt, type } = notice
     const isTest = type === "webhook.test"
-    const sent = yield* sender.send({ url: webhook.url, secret, id, body, at: yield* Clock.currentTimeMillis })
+    const opened = house.key.unseal(secret, webhook.id)
+    const sent = Result.isSuccess(opened)
+      ? yield* house.sender.send({
+          url: webhook.url,
+          secret: opened.success,
+          id,
+          body,
+          at: yield* Clock.currentTimeMillis
+        })
+      : unsigned(opened.failure)
     const at = yield* Clock.currentTimeMillis
     const verdict = verdictOn({
       attempt,
@@ -74,10 +86,12 @@ const deliver = ({ notices, sender }: LaneHouse, { notice, body, webhook, secret
       random01: yield* Random.next
     })
     const disableFor = verdict._tag === "Delivered" ? null : verdict.disableFor
-    yield* notices.report({ id, attempt, outcome: outcomeOf(verdict, sent), counts: !isTest, disableFor, at })
+    yield* house.notices.report({ id, attempt, outcome: outcomeOf(verdict, sent), counts: !isTest, disableFor, at })
     yield* Metric.update(Metric.withAttributes(Metrics.notices, { outcome: verdict._tag.toLowerCase() }), 1)
     return verdict._tag === "Delivered"
   })
+
+const unsigned = (why: string): SendOutcome => ({ _tag: "Unsent", why: `the secret is ${why}` })
 
 const outcomeOf = (verdict: Verdict, sent: SendOutcome): NoticeOutcome => {
   const error = sent._tag === "Answered" ? `status ${sent.status}` : sent.why

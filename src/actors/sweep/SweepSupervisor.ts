@@ -240,7 +240,7 @@ const erasureHouse = Effect.gen(function* () {
 
 const webhookHouse = Effect.gen(function* () {
   const notices = yield* Notices
-  const lanes = yield* NoticeLanes.make({ notices, sender: yield* WebhookSender })
+  const lanes = yield* NoticeLanes.make({ notices, sender: yield* WebhookSender, key: yield* NetworkKey })
   return { webhooks: yield* Webhooks, notices, incidents: yield* Incidents, lanes }
 })
 

@@ -1,5 +1,5 @@
 /**
- * The tables of webhooks and notices. The secret stands in clear, because it has to sign; the file is its owner's alone (mode 0600). Free text stands
+ * The tables of webhooks and notices. The secret stands sealed by the network's key; that of an earlier version stands as it is. Free text stands
  * as JSON text, as everywhere.
  */
 export const webhooksSchema = `

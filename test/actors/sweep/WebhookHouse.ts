@@ -9,6 +9,7 @@ import * as MemoryRecords from "../../../src/layers/memory/MemoryRecords.ts"
 import * as MemoryRecordsLayers from "../../../src/layers/memory/MemoryRecordsLayers.ts"
 import * as MemoryState from "../../../src/layers/memory/MemoryState.ts"
 import * as MemoryStateLayers from "../../../src/layers/memory/MemoryStateLayers.ts"
+import type { NetworkKey } from "../../../src/layers/NetworkKey.ts"
 import { Notices } from "../../../src/layers/Notices.ts"
 import * as HttpWebhookSender from "../../../src/layers/outbound/HttpWebhookSender.ts"
 import { Webhooks } from "../../../src/layers/Webhooks.ts"
@@ -16,6 +17,7 @@ import { WebhookSender } from "../../../src/layers/WebhookSender.ts"
 import type { Incident } from "../../../src/schemas/Incident.ts"
 import type { Webhook } from "../../../src/schemas/Webhook.ts"
 import { anIncident } from "../../support/factories.ts"
+import { testKey } from "../../support/networkKey.ts"
 import { aSecret, aWebhook } from "../../support/webhookFactories.ts"
 import type { WebhookReceiver } from "../../support/WebhookReceiver.ts"
 
@@ -42,8 +44,8 @@ export interface WebhookHouse {
   readonly later: (ms: number) => Effect.Effect<void>
   readonly register: (receiver: WebhookReceiver, path: string, over?: Partial<Webhook>) => Effect.Effect<Webhook>
   readonly raise: (over?: Partial<Incident>) => Effect.Effect<Incident>
-  /** The same stores under a new leader that starts from a watermark. */
-  readonly heir: (watermark: Json) => Effect.Effect<WebhookHouse, never, Scope.Scope>
+  /** The same stores under a new leader that starts from a watermark; its network's key may be another one. */
+  readonly heir: (watermark: Json, key?: NetworkKey["Service"]) => Effect.Effect<WebhookHouse, never, Scope.Scope>
 }
 
 /** Nothing is due that could be sent. */
@@ -65,7 +67,7 @@ export const make = (sender: Layer.Layer<WebhookSender> = toLoopback) =>
     return yield* over({ state: MemoryState.make(), records: MemoryRecords.make(), sender }, null)
   })
 
-const over = (stores: Stores, watermark: Json): Effect.Effect<WebhookHouse, never, Scope.Scope> =>
+const over = (stores: Stores, watermark: Json, key = testKey): Effect.Effect<WebhookHouse, never, Scope.Scope> =>
   Effect.gen(function* () {
     const { state } = stores
     const [webhooks, notices, incidents] = [yield* Webhooks, yield* Notices, yield* Incidents]
@@ -82,7 +84,7 @@ const over = (stores: Stores, watermark: Json): Effect.Effect<WebhookHouse, neve
           )
         })
     })
-    const lanes = yield* NoticeLanes.make({ notices, sender: counting })
+    const lanes = yield* NoticeLanes.make({ notices, sender: counting, key })
     const { sweepBatch } = WebhookSweeper.make({ webhooks, notices, incidents, lanes })
     const pass = Effect.gen(function* () {
       const batch = yield* sweepBatch(house.watermark, house.batchMax, false)
@@ -111,7 +113,7 @@ const over = (stores: Stores, watermark: Json): Effect.Effect<WebhookHouse, neve
           const secret = aSecret()
           receiver.secrets.set(path, Redacted.value(secret))
           const webhook = aWebhook({ url: receiver.url(path), createdAt: at, since: at, ...over })
-          return yield* Effect.orDie(webhooks.register(webhook, secret))
+          return yield* Effect.orDie(webhooks.register(webhook, testKey.seal(secret, webhook.id)))
         }),
       raise: (over = {}) =>
         Effect.gen(function* () {
@@ -119,7 +121,7 @@ const over = (stores: Stores, watermark: Json): Effect.Effect<WebhookHouse, neve
           yield* Effect.orDie(incidents.raise([incident]))
           return incident
         }),
-      heir: (from) => over(stores, from)
+      heir: (from, other) => over(stores, from, other)
     }
     return house
   }).pipe(

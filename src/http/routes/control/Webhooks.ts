@@ -1,8 +1,9 @@
-/** Where operators hear of incidents. A secret is in the answer to the webhook's creation and nowhere else, ever. */
+/** Where operators hear of incidents. A secret is in the answer to the webhook's creation and nowhere else, ever; what is stored is sealed. */
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
+import { NetworkKey } from "../../../layers/NetworkKey.ts"
 import { Notices } from "../../../layers/Notices.ts"
 import { webhookNotFound, Webhooks } from "../../../layers/Webhooks.ts"
 import { newSecret, WebhookSender } from "../../../layers/WebhookSender.ts"
@@ -50,7 +51,7 @@ const create = open(
     const nothing = { failures: 0, failingSince: null, deliveredAt: null }
     const webhook = yield* (yield* Webhooks).register(
       { id, url, description, kinds, severities, ...begun, ...nothing },
-      secret
+      (yield* NetworkKey).seal(secret, id)
     )
     // Of the URL only where it leads: its path may be a secret of the receiver's.
     yield* audit(order, "webhook.create", `webhook/${id}`, { host, kinds, severities })
