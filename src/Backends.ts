@@ -47,6 +47,12 @@ const sqlite = (path: string) =>
 const networkKey = (given: NetworkKey.NetworkKey["Service"] | null, dataFolder: string) =>
   given === null ? NetworkKeyFile.layer(join(dataFolder, "network.key")) : NetworkKey.of(given)
 
+/** Made by this daemon for itself: what it sealed, another one could not open, so it seals nothing. */
+const ownKey = (dataFolder: string) =>
+  Layer.effect(NetworkKey.NetworkKey, Effect.map(NetworkKey.NetworkKey, NetworkKey.unsealing)).pipe(
+    Layer.provide(networkKey(null, dataFolder))
+  )
+
 /** One file and one archive folder within the data folder; survives kill -9. */
 export const embedded = (dataFolder: string, key: NetworkKey.NetworkKey["Service"] | null = null) =>
   Layer.mergeAll(
@@ -109,7 +115,7 @@ export const cluster = (servers: Servers, dataFolder: string, key: NetworkKey.Ne
   const { postgresUrl, postgresOwnerUrl: ownerUrl, mongodbUrl, redisUrl, rabbitmqUrl, installation, s3 } = servers
   return Layer.mergeAll(
     moderated(PgState.layer({ url: postgresUrl, schema: installation, ...(ownerUrl === null ? {} : { ownerUrl }) })),
-    networkKey(key, dataFolder),
+    key === null ? ownKey(dataFolder) : NetworkKey.of(key),
     MongoRecords.layer({ url: mongodbUrl, database: installation }),
     StandInRateLimits.layer.pipe(Layer.provideMerge(RedisLive.layer({ url: redisUrl, prefix: installation }))),
     RabbitTransport.layer({ url: rabbitmqUrl, prefix: installation }),

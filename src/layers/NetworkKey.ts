@@ -104,4 +104,7 @@ export const ephemeral: Layer.Layer<NetworkKey> = Layer.sync(NetworkKey, () =>
   serviceOf(generateKeyPairSync("ed25519").privateKey)
 )
 
+/** Signs and opens, and seals nothing: for a key that other daemons of the installation may not have. */
+export const unsealing = (key: NetworkKey["Service"]): NetworkKey["Service"] => ({ ...key, seal: (secret) => secret })
+
 export const of = (key: NetworkKey["Service"]): Layer.Layer<NetworkKey> => Layer.succeed(NetworkKey, key)
