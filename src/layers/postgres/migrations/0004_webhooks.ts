@@ -1,6 +1,6 @@
 /**
- * Where operators want to hear of incidents, and what is on its way there. The secret stands sealed by the network's key; that of an
- * earlier version stands as it is, and whoever may read this table may sign with it in our name.
+ * Where operators want to hear of incidents, and what is on its way there. The secret stands sealed by the network's key where that is the same for all
+ * daemons. Else, and when an earlier version stored it, it stands as it is, and whoever may read this table may sign with it in our name.
  */
 import type { Migration } from "./Migration.ts"
 
